@@ -1,0 +1,49 @@
+"""Untrained: which neural network to train, told before training any.
+
+    import untrained as ut
+    study = ut.search("rnn_cell", maximize="fading_memory", where="params <= 8e6", trials=500, seed=0)
+    study.best
+
+Names are loaded when they are first used, so that importing this package loads no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from untrained.apps.api import correlate as correlate
+    from untrained.apps.api import rank as rank
+    from untrained.apps.api import rng as rng
+    from untrained.apps.api import score as score
+    from untrained.apps.api import search as search
+    from untrained.apps.api import space as space
+    from untrained.core.architecture import Architecture as Architecture
+    from untrained.core.benchmark import benchmark as benchmark
+    from untrained.core.metric import Parts as Parts
+    from untrained.core.metric import cost as cost
+    from untrained.core.metric import proxy as proxy
+    from untrained.core.strategy import strategy as strategy
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "apps.api": ("correlate", "rank", "rng", "score", "search", "space"),
+    "core.architecture": ("Architecture",),
+    "core.benchmark": ("benchmark",),
+    "core.errors": ("UntrainedError", "UsageError"),
+    "core.metric": ("Parts", "cost", "proxy"),
+    "core.strategy": ("strategy",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"untrained.{home}"), name)
+    raise AttributeError(f"module 'untrained' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({"__version__", *(name for names in _HOMES.values() for name in names)})

@@ -1,0 +1,194 @@
+"""What a script says: the command line's words as functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, overload
+
+from untrained.apps.correlation import Correlation
+from untrained.apps.correlation import correlate as _correlate
+from untrained.apps.parallel import Progress, measure_all
+from untrained.apps.probing import Lab, foreign_probe, measure, resolve
+from untrained.apps.ranking import Ranking, ranked
+from untrained.apps.searching import search as _search
+from untrained.core import registry
+from untrained.core.architecture import Architecture
+from untrained.core.errors import UsageError
+from untrained.core.metric import Measurement, Metric
+from untrained.core.space import Space
+from untrained.core.study import Study
+from untrained.core.text import Corpus, load
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Names = str | Metric | Iterable[str | Metric]
+
+
+def space(name: str, **options: object) -> Space:
+    """The search space of that name; raises UnknownName with the nearest names."""
+    found: Space = registry.get("space", name)(**options)
+    return found
+
+
+def rng(seed: int) -> Random:
+    """A source of luck, to be handed to `sample`, `mutate` and `crossover`."""
+    return Random(seed)
+
+
+def lab(
+    space: str | Space, *, scale: str = "probe", text: str | Path | Corpus | None = None, device: str = "cpu"
+) -> Lab:
+    """The fixed part of every measurement: space, scale, text, device. Bad text is told here."""
+    where = space if isinstance(space, Space) else globals()["space"](space)
+    made = Lab(where, scale, text if isinstance(text, Corpus) else load(text), device)
+    made.check_text()
+    return made
+
+
+@overload
+def score(  # type: ignore[overload-overlap]
+    what: Architecture | nn.Module,
+    proxies: str | Metric,
+    *,
+    text: str | Path | None = ...,
+    scale: str = ...,
+    seeds: int = ...,
+    device: str = ...,
+) -> Measurement: ...
+@overload
+def score(
+    what: Architecture | nn.Module,
+    proxies: Iterable[str | Metric],
+    *,
+    text: str | Path | None = ...,
+    scale: str = ...,
+    seeds: int = ...,
+    device: str = ...,
+) -> dict[str, Measurement]: ...
+def score(
+    what: Architecture | nn.Module,
+    proxies: Names,
+    *,
+    text: str | Path | None = None,
+    scale: str = "probe",
+    seeds: int = 1,
+    device: str = "cpu",
+) -> Measurement | dict[str, Measurement]:
+    """Scores one untrained network: an architecture, or a module such as `nn.LSTM(64, 64)`.
+
+    With several `seeds` the value is the mean over draws of weights and text window and `spread` their
+    standard deviation; the weights of a module that is handed in stay as they are.
+    One name gives one Measurement, several give a mapping by name. A network that has no score gives a
+    Measurement with `ok` False and the reason.
+    """
+    metrics = resolve(proxies)
+    if isinstance(what, Architecture):
+        found = lab(what.space, scale=scale, text=text, device=device).measure(what, metrics, seeds)
+    else:
+        corpus = load(text)
+        found = measure(metrics, lambda _, seed: foreign_probe(what, corpus, seed, device), seeds)
+    return found[metrics[0].label] if isinstance(proxies, str | Metric) and len(metrics) == 1 else found
+
+
+def rank(
+    archs: Iterable[Architecture],
+    proxies: Names,
+    *,
+    text: str | Path | None = None,
+    scale: str = "probe",
+    seeds: int = 1,
+    workers: int | None = 1,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Ranking:
+    """Architectures of one space, best first by the first proxy; failed ones last, with their reason."""
+    found = list(archs)
+    spaces = {a.space for a in found}
+    if len(spaces) != 1:
+        raise UsageError(f"rank takes architectures of one space; got {sorted(spaces) or 'none at all'}")
+    metrics = resolve(proxies)
+    place = lab(spaces.pop(), scale=scale, text=text, device=device)
+    for arch in found:
+        place.space.validate(arch)
+    results = measure_all(place, found, metrics, seeds=seeds, workers=workers, progress=progress)
+    return ranked(found, results, metrics)
+
+
+def search(
+    space: str | Space,
+    *,
+    maximize: str | Sequence[str] = (),
+    minimize: str | Sequence[str] = (),
+    where: str = "",
+    strategy: str = "regularized_evolution",
+    trials: int = 1_000,
+    seed: int = 0,
+    store: str | Path | None = None,
+    resume: bool = False,
+    also: str | Sequence[str] = (),
+    text: str | Path | None = None,
+    scale: str = "probe",
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Study:
+    """Looks at `trials` architectures of a space that were never trained, and keeps everything it saw.
+
+    `maximize` and `minimize` name metrics (`fading_memory` where neither is given), `where` is a
+    constraint such as `"params <= 8e6 and latency < 20"`, `also` names metrics to record. Proxies see
+    networks of `scale`; costs are those at paper scale. Without a `store` nothing is kept on disk; with one,
+    `resume=True` goes on with a search that was stopped or is to be extended. The same seed gives the same
+    study, event by event.
+    """
+    asked = maximize if maximize or minimize else "fading_memory"
+    return _search(
+        lab(space, scale=scale, text=text, device=device),
+        maximize=asked,
+        minimize=minimize,
+        where=where,
+        strategy=strategy,
+        trials=trials,
+        seed=seed,
+        store=store,
+        resume=resume,
+        also=also,
+        progress=progress,
+    )
+
+
+def correlate(
+    benchmark: str,
+    proxies: str | Sequence[str],
+    *,
+    data: str | Path | None = None,
+    scale: str = "probe",
+    text: str | Path | None = None,
+    limit: int | None = None,
+    seeds: int = 1,
+    versus: str | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Correlation:
+    """How well proxies order a benchmark's networks, against the plain sizes.
+
+    `data` is a folder in the published layout; without it the cache that `untrained data get` fills.
+    `limit` takes the first rows that have an architecture. Raises BadData where files are missing.
+    """
+    from untrained.benchmarks import folder
+
+    table = registry.get("benchmark", benchmark)()
+    place = lab(table.space, scale=scale, text=text)
+    read = table.read(folder(table, None if data is None else str(data)), place.space)
+    rows = read.rows
+    if limit is not None:
+        if limit < 3:
+            raise UsageError(f"limit={limit}; a rank correlation takes 3 networks or more")
+        rows = tuple(r for r in rows if r.architecture)[:limit]
+    names = [proxies] if isinstance(proxies, str) else list(proxies)
+    found = _correlate(
+        table, rows, names, place, seeds=seeds, versus=versus, workers=workers, progress=progress
+    )
+    found.notes += [*read.notes, *read.skipped]
+    return found

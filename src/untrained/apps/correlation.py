@@ -1,0 +1,311 @@
+"""How well scores order a benchmark's networks, against the plain sizes."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from untrained.apps.parallel import Progress, measure_all
+from untrained.apps.probing import Lab, flat
+from untrained.core import registry
+from untrained.core.benchmark import Benchmark, Row, Target
+from untrained.core.errors import BadData, UnknownName, UsageError
+from untrained.core.metric import Metric, metric
+from untrained.core.statistics import agreement, kendall_tau, paired_bootstrap
+
+PUBLISHED = "published:"
+SIZES = ("params", "params_nonembedding", "flops")
+SIZE = "params_nonembedding"  # within 5 % of it, a pair is hard
+DRAWS = 1_000  # bootstrap resamples; a fifth of it for tables of thousands
+
+Columns = dict[str, list[float | None]]
+
+
+@dataclass
+class Correlation:
+    """What `correlate` found: one record per (proxy, target), and the scores they rest on."""
+
+    benchmark: Benchmark
+    records: list[dict[str, Any]]
+    rows: Sequence[Row]
+    columns: Columns
+    notes: list[str] = field(default_factory=list)
+
+    def save_scores(self, path: Path) -> None:
+        """One line an architecture: id, the benchmark's key, each score, the truths; empty where unknown."""
+        targets = [t.name for t in self.benchmark.targets]
+        with path.open("w", newline="", encoding="utf-8") as file:
+            out = csv.writer(file)
+            out.writerow(["id", "key", *self.columns, *targets])
+            for i, row in enumerate(self.rows):
+                arch = row.architecture.id if row.architecture else ""
+                scores = [column[i] for column in self.columns.values()]
+                out.writerow(
+                    [arch, row.key, *map(_cell, scores), *(_cell(row.truth.get(t)) for t in targets)]
+                )
+
+
+def correlate(
+    benchmark: Benchmark,
+    rows: Sequence[Row],
+    proxies: Sequence[str],
+    lab: Lab,
+    *,
+    seeds: int = 1,
+    versus: str | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Correlation:
+    """Scores every row and compares the orders; equal architectures count once in the intervals.
+
+    `proxies` are metric names, `published:NAME` for values that the authors printed, or `all`. Records of
+    the plain sizes are always added, each taken as "more is better".
+    """
+    metrics, published = _split(proxies, benchmark, rows)
+    kept = list(rows) if published else [r for r in rows if r.architecture]
+    if not kept:
+        raise BadData(f"{benchmark.name}: no row has an architecture, so nothing can be built and scored")
+    columns: Columns = {name: [_published(r, name) for r in kept] for name in published}
+    scored, seconds, reasons = _score(kept, metrics, lab, seeds, workers, progress)
+    sizes = _sizes(kept, lab)
+    columns |= scored | {k: v for k, v in sizes.items() if k not in scored}
+    records = _records(benchmark, kept, columns, set(sizes), _directions(metrics), seconds, versus)
+    return Correlation(benchmark, records, kept, columns, _notes(kept, reasons))
+
+
+def _split(
+    proxies: Sequence[str], benchmark: Benchmark, rows: Sequence[Row]
+) -> tuple[list[Metric], list[str]]:
+    known = sorted({name for row in rows for name in row.published})
+    metrics, published = [], []
+    for name in proxies:
+        if name.startswith(PUBLISHED):
+            bare = name.removeprefix(PUBLISHED)
+            found = [k for k in known if bare in ("...", "all", "*", k)] or [
+                k for k in known if k.startswith(f"{bare}.")
+            ]
+            if not found:
+                raise UnknownName(f"published value of {benchmark.name}", bare, known)
+            published += [f"{PUBLISHED}{k}" for k in found]
+        elif name == "all":
+            metrics += [metric(n) for n in registry.names("proxy")]
+        else:
+            metrics.append(metric(name))
+    return list({m.label: m for m in metrics}.values()), list(dict.fromkeys(published))
+
+
+def _published(row: Row, name: str) -> float | None:
+    return row.published.get(name.removeprefix(PUBLISHED))
+
+
+def _score(
+    rows: Sequence[Row],
+    metrics: Sequence[Metric],
+    lab: Lab,
+    seeds: int,
+    workers: int | None,
+    progress: Progress | None,
+) -> tuple[Columns, dict[str, float], dict[str, str]]:
+    """Columns by metric and part, mean seconds an architecture, and reasons of failures by key."""
+    if not metrics:
+        return {}, {}, {}
+    lab.check_text()
+    archs = [r.architecture for r in rows if r.architecture]
+    results = dict(
+        zip(
+            archs,
+            measure_all(lab, archs, metrics, seeds=seeds, workers=workers, progress=progress),
+            strict=True,
+        )
+    )
+    values = {arch: flat(found) for arch, found in results.items()}
+    names = {m.label: [m.label] for m in metrics}
+    for arch in results:
+        for name in values[arch]:
+            owner = next(m.label for m in metrics if name == m.label or name.startswith(f"{m.label}."))
+            if name not in names[owner]:
+                names[owner].append(name)
+    columns: Columns = {
+        name: [values[r.architecture].get(name) if r.architecture else None for r in rows]
+        for group in names.values()
+        for name in group
+    }
+    seconds = {
+        m.label: math.fsum(f[m.label].seconds for f in results.values()) / len(results) for m in metrics
+    }
+    reasons = {
+        r.key: reason
+        for r in rows
+        if r.architecture
+        for m in results[r.architecture].values()
+        if (reason := m.reason) is not None
+    }
+    return columns, seconds, reasons
+
+
+def _sizes(rows: Sequence[Row], lab: Lab) -> Columns:
+    """The plain sizes and the space's own simple orders, for the rows that can be built."""
+    metrics = [metric(name) for name in SIZES]
+    columns: Columns = {}
+    for i, row in enumerate(rows):
+        if row.architecture is None:
+            continue
+        found = flat(lab.measure(row.architecture, metrics)) | lab.space.baseline(row.architecture)
+        for name, value in found.items():
+            columns.setdefault(name, [None] * len(rows))[i] = value
+    return columns
+
+
+def _directions(metrics: Iterable[Metric]) -> dict[str, float]:
+    """+1 where higher is better, -1 where lower is."""
+    return {m.label: 1.0 if m.better == "higher" else -1.0 for m in metrics}
+
+
+def _records(
+    benchmark: Benchmark,
+    rows: Sequence[Row],
+    columns: Columns,
+    sizes: set[str],
+    directions: Mapping[str, float],
+    seconds: Mapping[str, float],
+    versus: str | None,
+) -> list[dict[str, Any]]:
+    if versus is not None and versus not in columns:
+        raise UsageError(f"--versus {versus}: not among the scores: {', '.join(columns)}")
+    signed = {
+        name: [None if v is None else v * _sign(name, benchmark, sizes, directions) for v in column]
+        for name, column in columns.items()
+    }
+    labels = [r.architecture.id if r.architecture else f"row {i}" for i, r in enumerate(rows)]
+    records = []
+    for target in benchmark.targets:
+        for name in columns:
+            record = _record(name, target, rows, signed, sizes, labels, versus)
+            if record:
+                owner = name if name in seconds else name.rpartition(".")[0]
+                records.append({**record, "seconds_per_arch": seconds.get(owner, 0.0)})
+    return records
+
+
+def _sign(name: str, benchmark: Benchmark, sizes: set[str], directions: Mapping[str, float]) -> float:
+    if name in sizes:
+        return 1.0  # as a baseline, more of it is taken to be better
+    if name.startswith(PUBLISHED):
+        return -1.0 if benchmark.published_better.get(name.removeprefix(PUBLISHED)) == "lower" else 1.0
+    return directions.get(name, directions.get(name.rpartition(".")[0], 1.0))
+
+
+def _record(
+    name: str,
+    target: Target,
+    rows: Sequence[Row],
+    signed: Columns,
+    sizes: set[str],
+    labels: Sequence[str],
+    versus: str | None,
+) -> dict[str, Any] | None:
+    known = [i for i, r in enumerate(rows) if target.name in r.truth and _could_have(name, r)]
+    use = [i for i in known if signed[name][i] is not None]
+    if len({labels[i] for i in use}) < 3:
+        return None
+    score = _array(signed[name], use)
+    quality = np.array([target.quality(rows[i].truth[target.name]) for i in use])
+    clusters = [labels[i] for i in use]
+    draws = DRAWS if len(use) <= 1_000 else DRAWS // 5
+    size_known = SIZE in signed and all(signed[SIZE][i] is not None for i in use)
+    size = _array(signed[SIZE], use) if size_known else None
+    found = agreement(score, quality, size=size, clusters=clusters, min_gap=target.gap, draws=draws)
+    record = {
+        "proxy": name,
+        "target": target.name,
+        "n": found.n,
+        "distinct": len(set(clusters)),
+        "failed": len(known) - len(use),
+        **{k: v for k, v in vars(found).items() if k != "n"},
+    }
+    record |= _against_size(name, score, quality, signed, sizes, use, clusters, draws)
+    if versus is not None:
+        both = [j for j, i in enumerate(use) if signed[versus][i] is not None]
+        record |= _difference(
+            "versus",
+            score[both],
+            _array(signed[versus], [use[j] for j in both]),
+            quality[both],
+            [clusters[j] for j in both],
+            draws,
+        )
+    return record
+
+
+def _against_size(
+    name: str,
+    score: npt.NDArray[np.float64],
+    quality: npt.NDArray[np.float64],
+    signed: Columns,
+    sizes: set[str],
+    use: Sequence[int],
+    clusters: Sequence[str],
+    draws: int,
+) -> dict[str, Any]:
+    """Whether a score is surely better than the best of the sizes: the paired interval is above 0."""
+    empty = {
+        "beats_size": None,
+        "best_size": None,
+        "minus_size": None,
+        "minus_size_low": None,
+        "minus_size_high": None,
+    }
+    rivals = {
+        s: _array(signed[s], use) for s in sizes if s != name and all(signed[s][i] is not None for i in use)
+    }
+    if name in sizes or not rivals:
+        return empty
+    best = max(sorted(rivals), key=lambda s: kendall_tau(rivals[s], quality))
+    found = _difference("size", score, rivals[best], quality, clusters, draws)
+    return {"beats_size": found["minus_size_low"] > 0, "best_size": best, **found}
+
+
+def _difference(
+    what: str,
+    score: npt.NDArray[np.float64],
+    other: npt.NDArray[np.float64],
+    quality: npt.NDArray[np.float64],
+    clusters: Sequence[str],
+    draws: int,
+) -> dict[str, Any]:
+    difference, low, high = paired_bootstrap(
+        kendall_tau, score, other, quality, clusters=np.array(clusters), draws=draws
+    )
+    return {f"minus_{what}": difference, f"minus_{what}_low": low, f"minus_{what}_high": high}
+
+
+def _could_have(name: str, row: Row) -> bool:
+    return bool(row.published) if name.startswith(PUBLISHED) else row.architecture is not None
+
+
+def _array(column: Sequence[float | None], use: Sequence[int]) -> npt.NDArray[np.float64]:
+    return np.array([column[i] for i in use], dtype=np.float64)
+
+
+def _notes(rows: Sequence[Row], reasons: Mapping[str, str]) -> list[str]:
+    ids = [r.architecture.id for r in rows if r.architecture]
+    notes = []
+    if ids:
+        twins = len(ids) - len(set(ids))
+        notes.append(
+            f"{len(ids)} networks with a known architecture, {len(set(ids))} distinct: {twins} are twins of"
+            " another. Each distinct one is scored once and drawn as one in the intervals."
+        )
+    notes += [f"{key}: {reason}" for key, reason in sorted(reasons.items())]
+    return notes
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else repr(value)

@@ -1,0 +1,162 @@
+"""From an architecture, a space and a text to numbers: where the rooms meet."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import nn
+
+from untrained.core import registry
+from untrained.core.architecture import Architecture
+from untrained.core.errors import UsageError
+from untrained.core.metric import Measurement, Metric, metric
+from untrained.core.space import Shape, Space
+from untrained.core.text import Corpus, load
+from untrained.nn import batch as batches
+from untrained.nn.batch import Batch
+from untrained.nn.numerics import quiet_numbers
+from untrained.nn.probe import Probe
+from untrained.nn.recurrent import from_torch
+
+FOREIGN = Shape(vocabulary=2_000, sequences=50, length=35)  # what a bare recurrent module is shown
+
+
+def resolve(names: str | Metric | Iterable[str | Metric]) -> list[Metric]:
+    """Metrics by name, `all` being every proxy; raises UnknownName with the nearest names."""
+    asked = [names] if isinstance(names, str | Metric) else list(names)
+    found: list[Metric] = []
+    for name in asked:
+        if name == "all":
+            found += [metric(n) for n in registry.names("proxy")]
+        else:
+            found.append(name if isinstance(name, Metric) else metric(name))
+    labels = [m.label for m in found]
+    return [m for i, m in enumerate(found) if m.label not in labels[:i]]
+
+
+@lru_cache(maxsize=64)
+def _batch(corpus: Corpus, shape: Shape, seed: int) -> Batch:
+    return batches.from_text(
+        corpus, vocabulary=shape.vocabulary, sequences=shape.sequences, length=shape.length, seed=seed
+    )
+
+
+@dataclass(frozen=True)
+class Lab:
+    """Everything that stays the same while architectures come and go.
+
+    Proxies look at networks of `scale`; costs are those of the network at paper scale, which is the one
+    that would be trained.
+    """
+
+    space: Space
+    scale: str = "probe"
+    corpus: Corpus | None = None
+    device: str = "cpu"
+
+    def probe(self, arch: Architecture, kind: str = "proxy", seed: int = 0) -> Probe:
+        """A probe of an architecture; nothing is built before something is asked of it."""
+        scale = "paper" if kind == "cost" else self.scale
+        shape, corpus = self.space.shape(scale), self.corpus or load()
+
+        def build() -> nn.Module:
+            return self.space.build(arch, scale=scale, generator=generator(seed))
+
+        counts = self.space.count(arch, scale=scale)
+        return Probe(build, lambda: _batch(corpus, shape, seed), seed=seed, counts=counts, device=self.device)
+
+    def measure(
+        self, arch: Architecture, metrics: Sequence[Metric], seeds: int = 1
+    ) -> dict[str, Measurement]:
+        """Every metric of one architecture by label; see `measure`."""
+        return measure(metrics, lambda kind, seed: self.probe(arch, kind, seed), seeds)
+
+    def check_text(self) -> None:
+        """Raises BadText now rather than once for every architecture."""
+        shape = self.space.shape(self.scale)
+        _batch(self.corpus or load(), shape, 0)
+
+
+def generator(seed: int) -> torch.Generator:
+    """Luck for the weights of draw `seed`; on the CPU, so that every device gets the same network."""
+    return torch.Generator().manual_seed(1_000_003 * (seed + 1))
+
+
+def foreign_probe(
+    model: nn.Module | Callable[[], nn.Module],
+    corpus: Corpus,
+    seed: int,
+    device: str,
+    batch: Batch | None = None,
+) -> Probe:
+    """A probe of somebody's own module; raises UsageError for a kind of module that no adapter takes."""
+    module = model if isinstance(model, nn.Module) else model()
+    if isinstance(module, nn.RNNBase):
+        ready: nn.Module = from_torch(module, vocabulary=FOREIGN.vocabulary, generator=generator(seed))
+    elif hasattr(module, "encode") and hasattr(module, "embed"):
+        ready = module
+    else:
+        raise UsageError(
+            f"no adapter for {type(module).__name__}: nn.RNN, nn.LSTM and nn.GRU have one, and any module"
+            " will do that has embed(tokens) and encode(embedded, tape); see untrained.nn.taps"
+        )
+    return Probe(ready, batch or _batch(corpus, FOREIGN, seed), seed=seed, device=device)
+
+
+def measure(
+    metrics: Sequence[Metric], probe: Callable[[str, int], Probe], seeds: int = 1
+) -> dict[str, Measurement]:
+    """Every metric by label, sharing passes; with several seeds the mean, with its spread over draws.
+
+    A draw is other weights and another window of the text. Costs are taken once, as they do not vary.
+    """
+    if seeds < 1:
+        raise UsageError(f"seeds={seeds}; take 1 or more")
+    proxies = [m for m in metrics if m.kind != "cost"]
+    draws: dict[str, list[Measurement]] = {m.label: [] for m in metrics}
+    with quiet_numbers():
+        costs = [m for m in metrics if m.kind == "cost"]
+        if costs:
+            whole = probe("cost", 0)
+            for m in costs:
+                draws[m.label].append(m(whole))
+        for seed in range(seeds if proxies else 0):
+            one = probe("proxy", seed).expect(need for m in proxies for need in m.needs)
+            for m in proxies:
+                draws[m.label].append(m(one, seed=seed))
+    return {label: pooled(found) for label, found in draws.items()}
+
+
+def pooled(draws: Sequence[Measurement]) -> Measurement:
+    """Several draws as one measurement: mean, standard deviation, summed seconds.
+
+    One failed draw fails the whole, as a mean over the others would hide it.
+    """
+    bad = next((d for d in draws if not d.ok), None)
+    if bad is not None or len(draws) == 1:
+        return bad or draws[0]
+    values = [d.value for d in draws if d.value is not None]
+    parts = {k: math.fsum(d.parts[k] for d in draws) / len(draws) for k in draws[0].parts}
+    return replace(
+        draws[0],
+        value=math.fsum(values) / len(values),
+        spread=statistics.stdev(values),
+        seconds=math.fsum(d.seconds for d in draws),
+        parts=parts,
+    )
+
+
+def flat(measurements: Mapping[str, Measurement]) -> dict[str, float]:
+    """Values by label, parts as `metric.part`; failed ones are absent."""
+    found: dict[str, Any] = {}
+    for label, m in measurements.items():
+        if m.value is not None:
+            found[label] = m.value
+            found |= {f"{label}.{part}": value for part, value in m.parts.items()}
+    return found

@@ -1,0 +1,88 @@
+"""The published scores of untrained NAS-Bench-NLP cells, with their loss on Penn Treebank: one CSV file."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from untrained.benchmarks._data import broken
+from untrained.benchmarks._nlp_logs import ID
+
+# Published column -> the name of our own proxy of the same idea. A part of a metric follows a point.
+COLUMNS = {
+    "Activation Distance": "activation_distance",
+    "Synaptic Saliency": "synaptic_saliency",
+    "Jacobian Covariance": "jacobian_covariance",
+    "Jacobian Cosine": "jacobian_cosine",
+    "Large Noise Jacobian": "large_noise_jacobian_covariance",
+    "Large Noise Jacobian Cosine": "large_noise_jacobian_cosine",
+    "More Noised Jacobian": "more_noised_jacobian_covariance",
+    "More Noised Jacobian Cosine": "more_noised_jacobian_cosine",
+    "Hidden Synaptic Saliency": "hidden_synaptic_saliency",
+    "Layer 1 Hidden Covariance": "hidden_covariance.layer1",
+    "Layer 2 Hidden Covariance": "hidden_covariance.layer2",
+    "Layer 3 Hidden Covariance": "hidden_covariance.layer3",
+}
+NAME, LOSS = "log name", "loss"
+
+
+@dataclass(frozen=True)
+class Result:
+    """One line of the table: what it says about one cell."""
+
+    loss: float | None
+    """nats per token on the PTB test split; None where the authors give none"""
+    published: Mapping[str, float]
+    """metric name -> value; what is not finite is absent"""
+
+
+def read_results(path: Path, benchmark: str) -> tuple[dict[int, Result], list[str]]:
+    """The lines by recipe id in their order, and a sentence for each line of which something is left out."""
+    found: dict[int, Result] = {}
+    skipped: list[str] = []
+    for number, line in _lines(path, benchmark):
+        match = ID.search(line.get(NAME) or "")
+        if match is None:
+            problem = f"{line.get(NAME)!r:.60} is not the name of a log (log_stats_model_ID_...)"
+        elif int(match[1]) in found:
+            problem = f"cell {match[1]} comes a second time; the first counts"
+        else:
+            result, problem = _result(line)
+            if result is not None:
+                found[int(match[1])] = result
+        if problem:
+            skipped.append(f"{path.name}: line {number}: {problem}")
+    if not found:
+        raise broken(benchmark, path, skipped[0] if skipped else "the table has no lines")
+    return found, skipped
+
+
+def _lines(path: Path, benchmark: str) -> Iterator[tuple[int, dict[str, str | None]]]:
+    """Line numbers, and cells by column; raises BadData for a file that is not this table."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream)
+            if missing := [c for c in (NAME, LOSS, *COLUMNS) if c not in (reader.fieldnames or ())]:
+                raise broken(benchmark, path, f"the table has no column {', '.join(map(repr, missing))}")
+            for line in reader:
+                yield reader.line_num, line
+    except (UnicodeDecodeError, csv.Error, OSError) as error:
+        raise broken(benchmark, path, f"not a readable table ({error})") from error
+
+
+def _result(line: Mapping[str, str | None]) -> tuple[Result | None, str]:
+    """One line, and what is wrong with it; None for a line with a cell that is no number at all."""
+    values: dict[str, float] = {}
+    for column in (LOSS, *COLUMNS):
+        cell = (line[column] or "nan").strip()
+        try:
+            values[column] = float(cell)
+        except ValueError:
+            return None, f"{column} is {cell!r:.40}, not a number"
+    absent = [column for column, value in values.items() if not math.isfinite(value)]
+    kept = {name: values[column] for column, name in COLUMNS.items() if column not in absent}
+    problem = f"no finite value, left out: {', '.join(absent)}" if absent else ""
+    return Result(None if LOSS in absent else values[LOSS], kept), problem

@@ -1,0 +1,1 @@
+"""Numbers about an architecture without training it."""

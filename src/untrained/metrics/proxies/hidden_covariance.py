@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from untrained.core.errors import MeasurementFailed
+from untrained.core.metric import Parts, proxy
+from untrained.metrics._spectrum import eigscore
+from untrained.nn.probe import Probe
+
+
+@proxy(needs="hidden")
+def hidden_covariance(probe: Probe, *, layer: int = 1) -> Parts:
+    """How independent the hidden units of a recurrent layer are over a text.
+
+    Formula: -sum_i [ln(v_i + k) + 1/(v_i + k)], k = 1e-5, v the eigenvalues of the H x H Pearson
+        correlation of the units over all (sequence, step) samples of the state that enters each step
+    Shapes:  tokens (B, T) -> states (H, B * T) per layer -> float; parts `layer1`, `layer2`, ...
+    Cost:    1 forward, 1 eigen-decomposition of H x H per layer
+    Source:  Serianni and Kalita 2023 (ACL)
+    Differs: a unit that never changes counts as a null eigenvalue (about -1e5), where the authors' code
+        gives up on the whole network; a symmetric solver, with eigenvalues clipped at 0
+    """
+    depth = len(probe.taps("hidden"))
+    if not 1 <= layer <= depth:
+        raise MeasurementFailed(f"layer={layer}, but the network has layers 1 to {depth}")
+    states = [probe.states(i) for i in range(depth)]
+    if dead := [i + 1 for i, rows in enumerate(states) if bool((rows == rows[:, :1]).all())]:
+        raise MeasurementFailed(f"the state of layer {dead[0]} is constant: no unit ever changes")
+    parts = {f"layer{i + 1}": eigscore(rows) for i, rows in enumerate(states)}
+    return Parts(parts[f"layer{layer}"], parts)

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import torch
+
+from untrained.core.errors import MeasurementFailed
+from untrained.core.metric import proxy
+from untrained.metrics._replacement import replaced_tokens
+from untrained.nn.probe import Probe
+
+
+@proxy(needs="block")
+def lag0_gain(probe: Probe) -> float:
+    """How strongly the present word moves the output, before any memory.
+
+    Formula: sqrt(E * mean |dh|^2 / mean |de|^2), dh the change of the top state and de that of the
+        embedding (E wide) at the step where a word is replaced; for a linear cell the Frobenius norm of
+        d(output)/d(embedding) at lag 0
+    Shapes:  tokens (16, 25) and two copies -> states (48, 25, H) -> float
+    Cost:    1 forward, shared with fading_memory
+    Source:  ours
+    """
+    seen = replaced_tokens(probe)
+    top = seen.base[-1]
+    moved = torch.cat([(layers[-1] - top)[:, p].double() for p, layers in seen.changed.items()])
+    cause = torch.cat([d.double() for d in seen.embedding_moved.values()])
+    if not bool(cause.any()):
+        raise MeasurementFailed("every replaced word equals the one before: the text repeats itself")
+    ratio = moved.square().sum() / cause.square().sum()
+    return float((cause.shape[1] * ratio).sqrt())

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import torch
+
+from untrained.core.metric import proxy
+from untrained.nn.probe import Probe
+
+
+@proxy(needs="hidden gradients weights")
+def synaptic_saliency(probe: Probe) -> float:
+    """How much each weight of the body carries of the output.
+
+    Formula: sum over the matrices W of ||W * dL/dW||_1, L = sum of the output
+    Shapes:  tokens (B, T) -> output (B, T, D) -> float
+    Cost:    1 forward, 1 backward
+    Source:  Tanaka et al. 2020, arXiv:2006.05467, as changed by Serianni and Kalita 2023 (ACL): real
+        text and signed weights
+    Differs: every matrix of a cell. The authors leave out the first one of each linear block, which
+        depends on the order in which its inputs are written down and so is no property of the network.
+        Their published values fit L = sum of the output (1.00 times them, median of 19 cells), not
+        |output|^2 / 2
+    """
+    pairs = zip(probe.weights(), probe.gradients(), strict=True)
+    return sum((float((w.detach() * g).abs().sum(dtype=torch.float64)) for w, g in pairs), start=0.0)

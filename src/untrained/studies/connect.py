@@ -1,0 +1,119 @@
+"""The one connection of a store, and for a writer the proof that nobody else writes."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
+from sqlalchemy.pool import NullPool
+
+from untrained.core.errors import BadStore, MissingExtra
+from untrained.studies.events import ANOTHER
+from untrained.studies.lock import only_writer
+from untrained.studies.place import EITHER, Place
+
+APPLICATION = 0x556E7472  # "Untr", in the header of our SQLite files
+PATIENCE = 10.0  # seconds to wait for what another program holds for a moment
+
+
+@contextmanager
+def connected(place: Place, *, write: bool) -> Iterator[Connection]:
+    """A connection that closes with the block. A writer of a file holds its lock as long."""
+    place.check(write=write)
+    with ExitStack() as stack:
+        if place.path is not None and write:
+            stack.enter_context(only_writer(place.path))
+        engine = (
+            _server(place.url, place.shown) if place.url is not None else _sqlite(place.path, write=write)
+        )
+        stack.callback(engine.dispose)
+        connection = stack.enter_context(engine.connect())
+        if place.url is None:
+            _claim(connection, place.shown, write=write)
+        yield connection
+
+
+def take_study(connection: Connection, place: Place, study: int) -> None:
+    """On PostgreSQL, the lock that `lock.py` is for files; it ends with the connection."""
+    if connection.dialect.name != "postgresql":
+        return
+    asked = text("SELECT pg_try_advisory_lock(:application, :study)")
+    if not connection.execute(asked, {"application": APPLICATION, "study": study}).scalar_one():
+        raise BadStore(
+            f"another process is writing to {place.shown}.\n  wait until it ends, or name another store"
+        )
+
+
+def _server(url: URL, shown: str) -> Engine:
+    try:
+        return create_engine(url, poolclass=NullPool)
+    except exc.NoSuchModuleError:
+        raise BadStore(f"{shown}: no kind of database is called {url.drivername!r}.\n  {EITHER}") from None
+    except ModuleNotFoundError as error:
+        package = error.name or url.get_driver_name()
+        if url.get_backend_name() == "postgresql":
+            raise MissingExtra(f"the store {shown}", package, "pg") from None
+        raise BadStore(f"the store {shown} needs {package}.\n  install: pip install {package}") from None
+
+
+def _sqlite(path: Path | None, *, write: bool) -> Engine:
+    """SQLite in transactions that we begin ourselves; Python's own would leave out the making of tables."""
+
+    def connect() -> sqlite3.Connection:
+        target = ":memory:" if path is None else str(path) if write else _read_only(path)
+        uri = path is not None and not write
+        return sqlite3.connect(target, PATIENCE, isolation_level=None, check_same_thread=False, uri=uri)
+
+    engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
+    if write:
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    return engine
+
+
+def _read_only(path: Path) -> str:
+    """A URI that never changes the file.
+
+    In a folder where nobody may write, SQLite cannot keep the index by which it reads beside a writer.
+    `immutable` reads without one, which is right as long as no writer has left a `-wal` file.
+    """
+    uri = f"file:{quote(str(path.absolute()))}?mode=ro"
+    trial = sqlite3.connect(uri, uri=True)
+    try:
+        trial.execute("SELECT count(*) FROM sqlite_master")
+    except sqlite3.OperationalError:
+        waiting = path.with_name(path.name + "-wal")
+        return uri if waiting.exists() and waiting.stat().st_size else f"{uri}&immutable=1"
+    except sqlite3.DatabaseError:
+        pass  # the real connection finds it too, where it is explained
+    finally:
+        trial.close()
+    return uri
+
+
+def _claim(connection: Connection, shown: str, *, write: bool) -> None:
+    """Raises BadStore for another program's file; a writer's file gets a journal that readers can share."""
+    cursor = connection.connection.cursor()  # below SQLAlchemy: a journal is not changed in a transaction
+    try:
+        cursor.execute("PRAGMA application_id")
+        owner = (cursor.fetchone() or (0,))[0]
+        cursor.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
+        tables = [name for (name,) in cursor.fetchall()]
+        if owner != APPLICATION and (tables or owner != 0):
+            listed = ", ".join(tables[:4]) or "none"
+            raise BadStore(f"{shown} belongs to another program (its tables: {listed}).\n  {ANOTHER}")
+        if write:
+            # `synchronous` stays FULL, SQLite's default: what is committed outlives a power cut.
+            cursor.execute("PRAGMA journal_mode = WAL")
+            cursor.fetchall()
+    finally:
+        cursor.close()
+
+
+def sign(connection: Connection) -> None:
+    """Marks a new SQLite file as ours, in the transaction that makes its tables."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION}")

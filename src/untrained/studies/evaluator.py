@@ -1,0 +1,166 @@
+"""Measures one architecture: what is cheap and can turn it away first, nothing after it has been."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from untrained.core.architecture import Architecture
+from untrained.core.errors import InvalidArchitecture, MeasurementFailed, UsageError
+from untrained.core.metric import Measurement, Metric
+from untrained.core.where import Where
+from untrained.studies.events import Outcome
+
+LONGEST = 400  # characters of a reason; somebody else's exception may quote a whole tensor
+JOINT = "; "  # between the clauses of a reason; no clause can hold one
+
+ProbeOf = Callable[[Architecture], Any]
+
+
+class Evaluator:
+    """A function from an architecture to an `Outcome`.
+
+    Clauses of `where` are tested as soon as their numbers are known: first the architecture's own numeric
+    choices and what `count` gives in closed form, before any weight exists; then costs; then proxies.
+    """
+
+    def __init__(
+        self,
+        metrics: Sequence[Metric],
+        probe: ProbeOf,
+        *,
+        where: Where | None = None,
+        count: Callable[[Architecture], Mapping[str, float]] | None = None,
+        cost_probe: ProbeOf | None = None,
+        also: Sequence[str] = (),
+        seed: int = 0,
+    ) -> None:
+        """`probe` builds what proxies look at, `cost_probe` what costs look at (else the same one).
+
+        `count` gives numbers that need no network, by metric label. Metrics whose label is in `also`
+        come last, and a failure of theirs is noted without making the trial a failed one.
+        """
+        self.where, self.count, self.seed = where or Where(), count, seed
+        self.probe, self.cost_probe = probe, cost_probe or probe
+        self.also = frozenset(also) - {m.label for m in metrics if self._constrains(m)}
+        self.metrics = [(m.label, m) for m in sorted(metrics, key=self._turn)]
+        self.wanted = {m.label for m in metrics} | set(self.where.names)
+
+    def __call__(self, arch: Architecture) -> Outcome:
+        """Never raises for a bad network; a question that cannot be asked (UsageError) is raised."""
+        return _Visit(self, arch).outcome()
+
+    def _constrains(self, metric: Metric) -> bool:
+        return any(name == metric.label or name.startswith(f"{metric.label}.") for name in self.where.names)
+
+    def _turn(self, metric: Metric) -> tuple[bool, bool, bool, bool]:
+        """Sorts: constraints, then objectives, then the rest; costs first; what depends on timing last."""
+        return (
+            metric.label in self.also,
+            not self._constrains(metric),
+            metric.kind != "cost",
+            "device" in metric.needs,
+        )
+
+
+class _Visit:
+    """One architecture on its way through the metrics."""
+
+    def __init__(self, plan: Evaluator, arch: Architecture) -> None:
+        self.plan, self.arch = plan, arch
+        self.values: dict[str, float] = {}
+        self.waiting = list(plan.where.clauses)
+        self.probes: dict[ProbeOf, Any] = {}
+        self.given: dict[str, float] = {}
+
+    def outcome(self) -> Outcome:
+        notes: list[str] = []
+        try:
+            self.given = self._given()
+            if broken := self._broken():
+                return self._rejected(broken)
+            for label, metric in self.plan.metrics:
+                try:
+                    self._measure(label, metric)
+                except MeasurementFailed as error:
+                    if label not in self.plan.also:
+                        raise
+                    notes.append(steady(str(error)))
+                if broken := self._broken():
+                    return self._rejected(broken)
+            self._all_tested()
+        except MeasurementFailed as error:
+            return Outcome("failed", self.values, steady(str(error)))
+        return Outcome("ok", self.values, JOINT.join(notes) or None)
+
+    def _given(self) -> dict[str, float]:
+        """Numbers that need no network. Those that a constraint or a metric names become values."""
+        choices = {k: float(v) for k, v in self.arch.choices if isinstance(v, int | float)}
+        count = self.plan.count
+        counted = {} if count is None else _guarded("count", lambda: dict(count(self.arch)))
+        self.values.update({k: _finite(k, v) for k, v in counted.items() if k in self.plan.wanted})
+        return {**choices, **counted}
+
+    def _measure(self, label: str, metric: Metric) -> None:
+        if label in self.values:
+            return  # known in closed form
+        make = self.plan.cost_probe if metric.kind == "cost" else self.plan.probe
+        if make not in self.probes:
+            self.probes[make] = _guarded("build", lambda: make(self.arch))
+        probe = self.probes[make]
+        result: Measurement = _guarded(metric.name, lambda: metric(probe, seed=self.plan.seed))
+        if result.value is None:
+            raise MeasurementFailed(result.reason or f"{metric.name}: no value")
+        self.values[label] = _finite(label, result.value)
+        for part, value in result.parts.items():
+            self.values[f"{label}.{part}"] = _finite(f"{label}.{part}", value)
+
+    def _broken(self) -> list[str]:
+        """The clauses that can be tested by now and do not hold."""
+        if not self.waiting:
+            return []
+        known = {**self.given, **self.values}
+        ready = [c for c in self.waiting if known.keys() >= set(c.names)]
+        self.waiting = [c for c in self.waiting if c not in ready]
+        return [c.text for c in ready if not c.holds(known)]
+
+    def _rejected(self, broken: list[str]) -> Outcome:
+        return Outcome("rejected", self.values, JOINT.join(broken))
+
+    def _all_tested(self) -> None:
+        if self.waiting:
+            known = {**self.given, **self.values}
+            lacking = [name for clause in self.waiting for name in clause.names if name not in known]
+            raise MeasurementFailed(f"the constraint names {lacking[0]!r}, which this network does not have")
+
+
+def _guarded(what: str, work: Callable[[], Any]) -> Any:
+    """Runs a plug-in; whatever it raises becomes a reason, but for Ctrl-C and for what the user must mend."""
+    try:
+        return work()
+    except MeasurementFailed:
+        raise
+    except MemoryError:
+        raise MeasurementFailed(f"{what}: out of memory") from None
+    except Exception as error:
+        # A missing package or text would fail every trial alike: that ends the search, with its advice.
+        if isinstance(error, UsageError) and not isinstance(error, InvalidArchitecture):
+            raise
+        raise MeasurementFailed(f"{what}: {type(error).__name__}: {error}") from None
+
+
+def _finite(name: str, value: float) -> float:
+    if not math.isfinite(value):
+        raise MeasurementFailed(f"{name}: the value is {value}")
+    return float(value)
+
+
+def steady(reason: str) -> str:
+    """A reason without what differs from run to run: addresses, free memory, native stack traces."""
+    text = re.sub(r"(?i)(out of memory)\b.*", r"\1", reason, flags=re.S)
+    text = text.partition("\nException raised from")[0]
+    text = re.sub(r"\b0x[0-9a-fA-F]+\b", "0x...", text)
+    text = " ".join(text.split())
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."

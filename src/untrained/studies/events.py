@@ -1,0 +1,130 @@
+"""What the log of a study says, and back. Nothing is written twice: scores follow from values.
+
+    question  the fields of `Question`
+    trial     {"architecture", "number", "status", "values", "reason"?}
+    trial     {"number", "same_as"}: equal to an earlier one in everything but the number
+
+No event holds a time, a host or a process, so that equal searches have equal logs, byte for byte.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+from untrained.core.architecture import Architecture
+from untrained.core.errors import BadStore, InvalidArchitecture
+from untrained.core.study import EventLog, Question, Trial
+
+ANOTHER = "name another store: --store NAME.db"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What measuring one architecture came to."""
+
+    status: str
+    """`ok`, `rejected` or `failed`"""
+    values: Mapping[str, float] = field(default_factory=dict)
+    """metric as typed -> value; parts as `metric.part`"""
+    reason: str | None = None
+
+
+def judge(question: Question, number: int, arch: Architecture, outcome: Outcome) -> Trial:
+    """The trial that an outcome makes. A number that is missing or not finite makes it a failed one."""
+    values = dict(sorted(outcome.values.items()))
+    if bad := [name for name, value in values.items() if not math.isfinite(value)]:
+        values = {name: value for name, value in values.items() if name not in bad}
+        return Trial(number, arch, "failed", values, reason=f"{bad[0]}: the value is not finite")
+    if outcome.status != "ok":
+        return Trial(number, arch, outcome.status, values, reason=outcome.reason)
+    if missing := [name for name, _ in question.objectives if name not in values]:
+        return Trial(number, arch, "failed", values, reason=f"{missing[0]}: this network has no such value")
+    scores = tuple(
+        values[name] if better == "higher" else -values[name] for name, better in question.objectives
+    )
+    return Trial(number, arch, "ok", values, scores[0], scores, outcome.reason)
+
+
+def repeat(number: int, earlier: Trial) -> Trial:
+    """A trial of an architecture that was measured before."""
+    return replace(earlier, number=number, same_as=earlier.number)
+
+
+def question_body(question: Question) -> dict[str, Any]:
+    return asdict(question)
+
+
+def trial_body(trial: Trial) -> dict[str, Any]:
+    if trial.same_as is not None:
+        return {"number": trial.number, "same_as": trial.same_as}
+    body: dict[str, Any] = {
+        "architecture": {"choices": dict(trial.architecture.choices), "space": trial.architecture.space},
+        "number": trial.number,
+        "status": trial.status,
+        "values": dict(trial.values),
+    }
+    return body if trial.reason is None else {**body, "reason": trial.reason}
+
+
+def read(log: EventLog) -> tuple[Question | None, list[Trial]]:
+    """Everything that a log says; raises BadStore where it does not hang together."""
+    with _no_garbage_search():
+        return _read(log)
+
+
+def _read(log: EventLog) -> tuple[Question | None, list[Trial]]:
+    question: Question | None = None
+    trials: list[Trial] = []
+    for position, (kind, body) in enumerate(log.events()):
+        try:
+            if kind == "question" and question is None:
+                question = _question(body)
+            elif kind == "trial" and question is not None and body["number"] == len(trials):
+                trials.append(_trial(question, trials, body))
+            else:
+                raise ValueError(f"an event {kind!r} out of place")
+        except (LookupError, TypeError, ValueError, AttributeError, InvalidArchitecture) as error:
+            raise BadStore(
+                f"the store {log.location} is damaged: event {position} cannot be read"
+                f" ({type(error).__name__}: {error}).\n  restore a copy, or {ANOTHER}"
+            ) from None
+    return question, trials
+
+
+@contextmanager
+def _no_garbage_search() -> Iterator[None]:
+    """Millions of small values without a cycle: looking for one took 20 of 35 us a trial."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _question(body: Mapping[str, Any]) -> Question:
+    objectives = tuple((name, better) for name, better in body["objectives"])
+    return Question(**{**body, "objectives": objectives, "also": tuple(body["also"])})
+
+
+def _trial(question: Question, trials: Sequence[Trial], body: dict[str, Any]) -> Trial:
+    if (earlier := body.get("same_as")) is not None:
+        return repeat(body["number"], trials[earlier])
+    arch = Architecture.from_json(body["architecture"])
+    outcome = Outcome(body["status"], body["values"], body.get("reason"))
+    return judge(question, body["number"], arch, outcome)
+
+
+def differences(asked: Question, logged: Question) -> list[str]:
+    """One line a field in which two questions differ."""
+    return [
+        f"{f.name}: {getattr(logged, f.name)!r} there, {getattr(asked, f.name)!r} now"
+        for f in fields(Question)
+        if getattr(asked, f.name) != getattr(logged, f.name)
+    ]

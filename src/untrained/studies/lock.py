@@ -1,0 +1,67 @@
+"""One writer per file, by a lock that the operating system takes back when a process dies."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from untrained.core.errors import BadStore
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _take(handle: int) -> None:
+        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _take(handle: int) -> None:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@contextmanager
+def only_writer(path: Path) -> Iterator[None]:
+    """Holds `<path>.lock` while the block runs; raises BadStore where another process holds it.
+
+    The lock lies beside the database and not on it: SQLite loses its own locks when anybody in the
+    process closes the file. A file that a killed process leaves behind is not locked and does not matter.
+    """
+    real = path.resolve()  # a link to the file has the same lock
+    beside = real.with_name(real.name + ".lock")
+    handle = _acquire(path, beside)
+    try:
+        yield
+    finally:
+        if sys.platform == "win32":  # an open file cannot be removed there
+            os.close(handle)
+            with suppress(OSError):
+                beside.unlink()
+        else:  # removed while still locked, so that nobody's new lock is removed
+            with suppress(OSError):
+                beside.unlink()
+            os.close(handle)
+
+
+def _acquire(path: Path, beside: Path) -> int:
+    while True:
+        handle = os.open(beside, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            _take(handle)
+            # The holder before us may have removed the file between our two calls.
+            if beside.exists() and os.path.samestat(os.fstat(handle), os.stat(beside)):
+                return handle
+        except (BlockingIOError, PermissionError):
+            os.close(handle)
+            raise BadStore(
+                f"another process is writing to {path}.\n"
+                "  wait until it ends, or name another store: --store NAME.db"
+            ) from None
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)

@@ -1,0 +1,89 @@
+"""Real processes, really killed."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from random import Random
+
+import pytest
+import toy_search
+from toy_search import rows, search
+
+from untrained.core.errors import BadStore
+from untrained.studies.store import Store, load
+
+TRIALS = 400  # about half a second of trials, in commits of seven
+
+
+def start(path: Path) -> subprocess.Popen[str]:
+    """A search in another process, past its imports and in its loop."""
+    command = [sys.executable, toy_search.__file__, str(path), str(TRIALS)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "open\n"
+    return process
+
+
+def end(process: subprocess.Popen[str], how: signal.Signals, after: float) -> str:
+    """Waits, stops it, and returns what it still said."""
+    time.sleep(after)
+    process.send_signal(how)
+    said, _ = process.communicate(timeout=30)
+    return said
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Path:
+    """The store of a search that nothing stopped."""
+    with Store(tmp_path / "whole.db", write=True) as log:
+        search(log, TRIALS)
+    return tmp_path / "whole.db"
+
+
+def test_killed_again_and_again_it_ends_with_the_same_rows(tmp_path: Path, whole: Path) -> None:
+    moments, path, sizes = Random(3), tmp_path / "killed.db", [0]
+    for _ in range(5):
+        end(start(path), signal.SIGKILL, moments.uniform(0.0, 0.12))
+        sizes.append(len(rows(path)))
+        assert rows(path) == rows(whole)[: sizes[-1]]  # whole batches, and nothing else
+    assert sizes == sorted(sizes)
+    assert sizes[-1] > 7
+    start(path).communicate(timeout=60)
+    assert rows(path) == rows(whole)
+    assert load(path).trials == load(whole).trials
+    assert [p.name for p in tmp_path.glob("killed*")] == ["killed.db"]  # no journal, no lock left
+
+
+def test_ctrl_c_loses_no_trial_that_was_reported(tmp_path: Path, whole: Path) -> None:
+    path = tmp_path / "stopped.db"
+    for after in (0.05, 0.15):
+        told = int(end(start(path), signal.SIGINT, after))
+        assert told <= len(load(path).trials) <= told + 1  # the last may be written and not yet reported
+    start(path).communicate(timeout=60)
+    assert rows(path) == rows(whole)
+
+
+def test_a_second_writer_is_refused_and_may_write_when_the_first_is_dead(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    first = start(path)
+    try:
+        for same in (path, tmp_path / "link.db"):
+            if same != path:
+                same.symlink_to(path)
+            with pytest.raises(BadStore, match="another process is writing"):
+                Store(same, write=True)
+        seen = [len(load(path).trials)]  # readers are welcome meanwhile
+        while seen[-1] < 60:
+            time.sleep(0.02)
+            seen.append(len(load(path).trials))
+    finally:
+        end(first, signal.SIGKILL, 0.0)
+    assert seen == sorted(seen)
+    assert path.with_name("s.db.lock").exists()  # left behind, and no obstacle
+    with Store(path, write=True) as log:
+        assert len(search(log, TRIALS, resume=True).trials) == TRIALS
+    assert not path.with_name("s.db.lock").exists()
