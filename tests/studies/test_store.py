@@ -6,7 +6,8 @@ import errno
 import os
 import sqlite3
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,11 @@ def sql(path: Path, *statements: str) -> None:
         for statement in statements:
             connection.execute(statement)
         connection.commit()
+
+
+def pragma(log: Store, setting: str) -> None:
+    log._connection.exec_driver_sql(f"PRAGMA {setting}")
+    log._connection.rollback()
 
 
 def test_what_is_appended_comes_back_in_order(tmp_path: Path) -> None:
@@ -74,7 +80,7 @@ def test_events_are_committed_in_batches_by_number_and_by_time(
         for n in range(7):
             log.append("trial", {"n": n})
             seen.append(stored())
-        assert seen == [0, 0, 0, 0, 5, 5, 5]
+        assert seen == [1, 1, 1, 1, 1, 6, 6]  # the first at once, for those who watch
         monkeypatch.setattr(store, "WAIT", 0.0)
         log.append("trial", {"n": 7})
         assert stored() == 8
@@ -83,36 +89,34 @@ def test_events_are_committed_in_batches_by_number_and_by_time(
     assert stored() == 9
 
 
-def test_an_interrupted_batch_is_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C may strike between the commit and the moment when we know of it, or before the commit."""
-    for when in ("before", "after"):
-        path = tmp_path / f"{when}.db"
-        with Store(path, write=True) as log:
-            connection = log._connection
-            begin = type(connection).begin
+@pytest.mark.parametrize("committed", [False, True])
+def test_an_interrupted_batch_is_written_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, committed: bool
+) -> None:
+    """Ctrl-C may strike before the commit, or between it and the moment when we know of it."""
+    with Store(tmp_path / "s.db", write=True) as log:
+        connection = log._connection
 
-            class Struck:
-                def __enter__(self) -> Any:
-                    self.inner = begin(connection)
-                    return self.inner.__enter__()
+        @contextmanager
+        def struck(self: Any) -> Iterator[None]:
+            transaction = connection.get_transaction() or begin(connection)
+            yield
+            if committed:
+                transaction.commit()
+            else:
+                transaction.rollback()
+            raise KeyboardInterrupt
 
-                def __exit__(self, *error: Any) -> None:
-                    if when == "after":
-                        self.inner.__exit__(*error)
-                        raise KeyboardInterrupt
-                    stop = KeyboardInterrupt()
-                    self.inner.__exit__(KeyboardInterrupt, stop, None)
-                    raise stop
-
-            for n in range(3):
-                log.append("trial", {"n": n})
-            with monkeypatch.context() as patch:
-                patch.setattr(type(connection), "begin", lambda self: Struck())
-                with pytest.raises(KeyboardInterrupt):
-                    log.flush()
-            log.append("trial", {"n": 3})
-        with Store(path) as log:
-            assert [body["n"] for _, body in log.events()] == [0, 1, 2, 3]
+        begin = type(connection).begin
+        for n in range(3):
+            log.append("trial", {"n": n})
+        with monkeypatch.context() as patch:
+            patch.setattr(type(connection), "begin", struck)
+            with pytest.raises(KeyboardInterrupt):
+                log.flush()
+        log.append("trial", {"n": 3})
+    with Store(tmp_path / "s.db") as log:
+        assert [body["n"] for _, body in log.events()] == [0, 1, 2, 3]
 
 
 def test_a_store_may_be_in_memory_or_a_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,11 +262,9 @@ def test_a_read_only_place_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             Store(tmp_path / "s.db", write=True)
     write(tmp_path / "s.db")
     with Store(tmp_path / "s.db", write=True) as log:
-        log._connection.exec_driver_sql("PRAGMA query_only = 1")
-        log._connection.rollback()
+        pragma(log, "query_only = 1")
         with pytest.raises(BadStore, match="is read-only"):
             log.append("trial", {})
-            log.flush()
 
 
 def test_two_writers_in_one_process_are_two_writers(tmp_path: Path) -> None:
@@ -292,7 +294,7 @@ def test_two_writers_in_one_process_are_two_writers(tmp_path: Path) -> None:
 def test_a_log_that_does_not_hang_together_is_damaged(tmp_path: Path, damage: str) -> None:
     path = write(tmp_path / "s.db")
     sql(path, damage)
-    with pytest.raises(BadStore, match="damaged|no such table"):
+    with pytest.raises(BadStore, match=r"damaged|no such table"):
         load(path)
 
 
@@ -301,16 +303,29 @@ def test_a_full_disk_keeps_what_is_written_and_goes_on_later(
 ) -> None:
     monkeypatch.setattr(store, "BATCH", 50)
     path = tmp_path / "full.db"
-    with (
-        pytest.raises(BadStore, match=r"disk is full(.|\n)*--resume") as caught,
-        Store(path, write=True) as log,
-    ):
-        log._connection.exec_driver_sql("PRAGMA max_page_count = 12")
-        log._connection.rollback()
-        search(log, 2000)
+    with Store(path, write=True) as log:
+        pragma(log, "max_page_count = 12")
+        with pytest.raises(BadStore, match=r"disk is full(.|\n)*--resume") as caught:
+            search(log, 2000)
     safe = len(load(path).trials) + 1
     assert f"its first {safe} events are safe" in str(caught.value)
     assert safe > 1
     with Store(path, write=True) as log:
         search(log, 500, resume=True)
     assert rows(path) == rows(write(tmp_path / "whole.db", 500))
+
+
+@pytest.mark.skipif(
+    "UNTRAINED_POSTGRES" not in os.environ, reason="needs a server: UNTRAINED_POSTGRES=postgresql://..."
+)
+def test_a_server_holds_the_same_events(tmp_path: Path) -> None:
+    """The study gets a name of its own, so that the database may hold others."""
+    url, name = os.environ["UNTRAINED_POSTGRES"], tmp_path.name
+    for trials in (20, 60):
+        with Store(url, write=True, study=name) as log:
+            with pytest.raises(BadStore, match="another process is writing"):
+                Store(url, write=True, study=name)
+            search(log, trials, resume=True)
+    with Store(url, study=name) as there, Store(write(tmp_path / "s.db", 60)) as here:
+        assert list(there.events()) == list(here.events())
+    assert load(url, study=name).trials == load(tmp_path / "s.db").trials

@@ -25,7 +25,9 @@ def split_names(typed: str | Iterable[str]) -> list[str]:
                 raise UsageError(_lost(piece, own))
         names += own
     if not names:
-        raise UsageError("no metric is named.\n  name one or more: fading_memory,params\n  see: untrained list")
+        raise UsageError(
+            "no metric is named.\n  name one or more: fading_memory,params\n  see: untrained list"
+        )
     return list(dict.fromkeys(names))
 
 
@@ -37,4 +39,5 @@ def _is_setting(piece: str) -> bool:
 def _lost(piece: str, before: list[str]) -> str:
     if not before:
         return f"the setting {piece!r} follows no metric.\n  write it like: latency:batch=4,repeats=5"
-    return f"the setting {piece!r} follows {before[-1]!r} without a colon.\n  write it like: {before[-1]}:{piece}"
+    owner = before[-1]
+    return f"the setting {piece!r} follows {owner!r} without a colon.\n  write it like: {owner}:{piece}"

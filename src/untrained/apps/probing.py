@@ -68,8 +68,13 @@ class Lab:
         def build() -> nn.Module:
             return self.space.build(arch, scale=scale, generator=generator(seed))
 
-        counts = self.space.count(arch, scale=scale)
-        return Probe(build, lambda: _batch(corpus, shape, seed), seed=seed, counts=counts, device=self.device)
+        return Probe(
+            build,
+            lambda: _batch(corpus, shape, seed),
+            seed=seed,
+            counts=lambda: self.space.count(arch, scale=scale),
+            device=self.device,
+        )
 
     def measure(
         self, arch: Architecture, metrics: Sequence[Metric], seeds: int = 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from torch import Tensor
@@ -9,19 +10,23 @@ from torch import Tensor
 from untrained.core.metric import Parts
 from untrained.nn.probe import Probe
 
-SMALL, LARGE, VERY_LARGE = 0.1, 10.0, 100.0
+NOISES = SMALL, LARGE, VERY_LARGE = 0.1, 10.0, 100.0
+
+Score = Callable[[Tensor], float]
 
 
-def change_under_large_noise(probe: Probe, score: Callable[[Tensor], float]) -> float:
+def jacobian_score(probe: Probe, score: Score, noise: float = 0.0) -> float:
+    """S(J_a), made once per probe, as several proxies ask for it."""
+    return probe.once(f"{score.__name__} at noise {noise}", lambda: score(probe.jacobian(noise, NOISES)))
+
+
+def change_under_large_noise(probe: Probe, score: Score) -> float:
     """|S(J) - S(J_10)|"""
-    return abs(score(probe.jacobian()) - score(probe.jacobian(LARGE)))
+    return abs(jacobian_score(probe, score) - jacobian_score(probe, score, LARGE))
 
 
-def product_under_noise(probe: Probe, score: Callable[[Tensor], float]) -> Parts:
+def product_under_noise(probe: Probe, score: Score) -> Parts:
     """S(J) * S(J_0.1) * S(J_10) * S(J_100), with the four factors as parts."""
     names = {"clean": 0.0, "small": SMALL, "large": LARGE, "very_large": VERY_LARGE}
-    factors = {name: score(probe.jacobian(noise)) for name, noise in names.items()}
-    product = 1.0
-    for factor in factors.values():
-        product *= factor
-    return Parts(product, factors)
+    factors = {name: jacobian_score(probe, score, noise) for name, noise in names.items()}
+    return Parts(math.prod(factors.values()), factors)

@@ -14,12 +14,12 @@ def correlation(rows: Tensor) -> Tensor:
     A constant row has no correlation; it and its diagonal entry are 0, so that it counts as a null
     direction instead of making everything NaN.
     """
-    centred = rows.double()
-    centred = centred - centred.mean(1, keepdim=True)
+    wide = rows.double()
+    centred = wide - wide.mean(1, keepdim=True)
     length = centred.norm(dim=1, keepdim=True)
     # What rounding of the mean leaves of a constant row is not a signal.
-    real = length > 1e-12 * rows.double().norm(dim=1, keepdim=True)
-    unit = torch.where(real, centred / torch.where(real, length, 1.0), 0.0)
+    real = length > 1e-12 * wide.norm(dim=1, keepdim=True)
+    unit = centred.div_(torch.where(real, length, 1.0)).mul_(real)
     return unit @ unit.T
 
 

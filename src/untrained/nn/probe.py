@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -15,6 +15,7 @@ from untrained.nn.batch import Batch
 from untrained.nn.taps import Tape
 
 T = TypeVar("T")
+SMALL = 2**18  # numbers in the embedding of a batch up to which passes are run side by side
 ROLES = frozenset({"hidden", "activation"})  # what a forward pass over the whole batch writes down when asked
 
 
@@ -32,8 +33,8 @@ class Sweep:
     """A backward pass from the sum of the output."""
 
     embedded: Tensor  # (B, T, E), gradient with respect to the embedding output
-    hidden_saliency: float
-    """sum of |h * dL/dh| over every state that enters a step"""
+    hidden_saliency: float | None
+    """sum of |h * dL/dh| over every state that enters a step, where the pass wrote them down"""
     weights: list[Tensor] | None
     """gradients of the weight matrices, where they were asked for"""
 
@@ -51,11 +52,11 @@ class Probe:
         batch: Batch | Callable[[], Batch],
         *,
         seed: int = 0,
-        counts: Mapping[str, int] | None = None,
+        counts: Callable[[], Mapping[str, int]] = dict,
         device: str = "cpu",
     ) -> None:
         self._model, self._batch = model, batch
-        self.seed, self.counts, self.device = seed, dict(counts or {}), device
+        self.seed, self._counts, self.device = seed, counts, device
         self._gradients = self._weights = False
         self._wanted: set[str] = set()
         self._made: dict[str, Any] = {}
@@ -65,12 +66,17 @@ class Probe:
     @cached_property
     def model(self) -> nn.Module:
         made = self._model if isinstance(self._model, nn.Module) else self._model()
-        return made.to(self.device).eval()
+        return (made if self.device == "cpu" else made.to(self.device)).eval()
 
     @cached_property
     def batch(self) -> Batch:
         made = self._batch if isinstance(self._batch, Batch) else self._batch()
         return made.to(self.device)
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """Costs that the space gives in closed form."""
+        return dict(self._counts())
 
     def expect(self, needs: Iterable[str]) -> Probe:
         """Announces what metrics will ask.
@@ -103,6 +109,8 @@ class Probe:
         """The pass over the batch, without gradients unless they are expected."""
         if self._forward is None:
             self._forward = self._run(self._embed(self.batch.tokens), self._wanted, self._gradients)
+        if not bool(torch.isfinite(self._forward.output).all()):
+            raise MeasurementFailed("the network explodes: its output is infinite or not a number")
         return self._forward
 
     def taps(self, role: str) -> list[list[Tensor]]:
@@ -125,14 +133,23 @@ class Probe:
         found: T = self._made[name]
         return found
 
-    def encode(self, tokens: Tensor, roles: Iterable[str] = ()) -> Pass:
-        """A pass of its own over other tokens (B, T), without gradients; not kept."""
+    def encode(
+        self,
+        tokens: Tensor,
+        roles: Iterable[str] = (),
+        start: Sequence[Sequence[Tensor]] | None = None,
+    ) -> Pass:
+        """A pass of its own over other tokens (B, T), without gradients; not kept.
+
+        `start` has, for each layer, the states that enter the first step, as the role `state` gives them.
+        """
         for role in roles:
             self.require(role)
-        with torch.no_grad():
+        with torch.inference_mode():
             embedded = self._embed(tokens)
             tape = Tape(roles)
-            return Pass(embedded, self._model_encode(embedded, tape), tape)
+            more = {} if start is None else {"start": start}
+            return Pass(embedded, self._stage("encode")(embedded, tape, **more), tape)
 
     def _embed(self, tokens: Tensor) -> Tensor:
         embed: Callable[[Tensor], Tensor] = self._stage("embed")
@@ -147,19 +164,19 @@ class Probe:
         tape = Tape(role for role in roles if role in self.roles)
         with torch.set_grad_enabled(gradients):
             leaf = embedded.detach().requires_grad_(gradients)
-            made = Pass(leaf, self._model_encode(leaf, tape), tape)
-        if not bool(torch.isfinite(made.output).all()):
-            raise MeasurementFailed("the network explodes: its output is infinite or not a number")
-        return made
+            return Pass(leaf, self._model_encode(leaf, tape), tape)
 
     # --- backward ----------------------------------------------------------------------------------
 
-    def jacobian(self, noise: float = 0.0) -> Tensor:
+    def jacobian(self, noise: float = 0.0, among: Sequence[float] = ()) -> Tensor:
         """d(sum of the output)/d(embedding output) as (B, T * E), with embedding noise of that strength.
 
-        Raises MeasurementFailed where it is 0 everywhere: such a network does not look at its input.
+        `among` are the strengths that are likely to be asked for; see `sweep`. Raises MeasurementFailed
+        where it is not finite, or 0 everywhere: such a network does not look at its input.
         """
-        found = self.sweep(noise).embedded.flatten(1)
+        found = self.sweep(noise, among).embedded.flatten(1)
+        if not bool(torch.isfinite(found).all()):
+            raise MeasurementFailed("the network explodes: its input gradient is infinite or not a number")
         if not bool(found.any()):
             raise MeasurementFailed("the output does not depend on the input: every gradient is 0")
         return found
@@ -173,38 +190,56 @@ class Probe:
         assert found is not None, "a sweep that was asked for weights has them"
         return found
 
-    def sweep(self, noise: float = 0.0) -> Sweep:
+    def hidden_saliency(self) -> float:
+        """Sum of |h * dL/dh| over every state that enters a step, L the sum of the output."""
+        self.taps("hidden")  # a pass that has not written the states down is run again
+        if self.sweep().hidden_saliency is None:
+            del self._sweeps[0.0]
+        found = self.sweep().hidden_saliency
+        assert found is not None, "a sweep over states that are written down has their saliency"
+        return found
+
+    def sweep(self, noise: float = 0.0, among: Sequence[float] = ()) -> Sweep:
         """The backward pass from the sum of the output.
 
         With `noise` a, the embedding output e becomes e + a * var * n: var its variance over the batch,
-        n ~ N(0, 1).
+        n ~ N(0, 1). On a small batch, where calls cost more than arithmetic, all strengths of `among` go
+        through the network side by side; whether they do depends on the batch alone, so that a number
+        never depends on what else was asked.
         """
         if noise not in self._sweeps:
-            self._sweeps[noise] = self._backward(noise)
+            together = tuple(among) if noise in among and self._small else (noise,)
+            for strength, found in zip(together, self._backward(together), strict=True):
+                self._sweeps[strength] = found
         return self._sweeps[noise]
 
-    def _backward(self, noise: float) -> Sweep:
-        run = self._graph() if noise == 0.0 else self._run(self._noisy(noise), {"hidden"}, True)
+    @property
+    def _small(self) -> bool:
+        return self._embed(self.batch.tokens).numel() <= SMALL
+
+    def _backward(self, noises: tuple[float, ...]) -> list[Sweep]:
+        clean = noises == (0.0,)
+        run = self._graph() if clean else self._run(torch.cat([*map(self._noisy, noises)]), (), True)
         if not run.output.requires_grad:
-            raise MeasurementFailed(
-                "the output does not depend on the input: there is nothing to differentiate"
-            )
-        states = [h for steps in run.tape["hidden"] for h in steps] if run.tape.wants("hidden") else []
-        states = [h for h in states if h.requires_grad]  # the zero state at the first step has no gradient
-        weights = self.weights() if noise == 0.0 and self._weights else None
+            raise MeasurementFailed("the output does not depend on the input: no gradient reaches it")
+        taped = run.tape["hidden"] if clean and run.tape.wants("hidden") else None
+        # The zero state at the first step has no gradient.
+        states = [h for steps in taped or () for h in steps if h.requires_grad]
+        weights = self.weights() if clean and self._weights else None
         wanted = [run.embedded, *states, *(weights or ())]
         found = torch.autograd.grad(
-            run.output, wanted, torch.ones_like(run.output), retain_graph=noise == 0.0, allow_unused=True
+            run.output, wanted, torch.ones_like(run.output), retain_graph=clean, allow_unused=True
         )
-        none_as_zero = [torch.zeros_like(w) if g is None else g for w, g in zip(wanted, found, strict=True)]
-        onto = none_as_zero[1 : 1 + len(states)]
-        reached = None if weights is None else none_as_zero[1 + len(states) :]
-        return Sweep(none_as_zero[0], _saliency(zip(states, onto, strict=True)), reached)
+        made = [torch.zeros_like(w) if g is None else g for w, g in zip(wanted, found, strict=True)]
+        onto, last = made[1 : 1 + len(states)], made[1 + len(states) :]
+        saliency = None if taped is None else _saliency(states, onto)
+        pieces = made[0].chunk(len(noises))
+        return [Sweep(piece, saliency, None if weights is None else last) for piece in pieces]
 
     def _graph(self) -> Pass:
         """The clean pass with its graph; made again if an earlier one kept none."""
         if self._forward is None or not self._forward.output.requires_grad:
-            self.expect(("gradients", "hidden"))
+            self.expect(("gradients",))
             self._forward = None
         return self.forward()
 
@@ -233,7 +268,7 @@ class Probe:
         return found
 
 
-def _saliency(pairs: Iterable[tuple[Tensor, Tensor]]) -> float:
+def _saliency(states: Sequence[Tensor], gradients: Sequence[Tensor]) -> float:
     """Sum of |h * g|, added up in double precision, as the terms span many magnitudes."""
-    terms = [(h.detach() * g).abs().sum(dtype=torch.float64) for h, g in pairs]
-    return float(torch.stack(terms).sum()) if terms else 0.0
+    terms = [(h.detach() * g).flatten() for h, g in zip(states, gradients, strict=True)]
+    return float(torch.cat(terms).abs().sum(dtype=torch.float64)) if terms else 0.0

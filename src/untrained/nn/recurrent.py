@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from copy import copy
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,7 @@ ELEMENTWISE: dict[str, Callable[..., Tensor]] = {
 }
 
 GATES = ("elementwise_prod", "blend")
+NodeFunction = Callable[[list[Tensor], int], Tensor]
 
 
 class GraphLayer(nn.Module):
@@ -56,33 +58,28 @@ class GraphLayer(nn.Module):
                     rows = inputs if source == "x" else hidden
                     self.matrices[f"{i}_{j}"] = _uniform((rows, hidden), hidden, generator)
 
-    def forward(self, x: Tensor, tape: Tape | None = None, layer: int = 0) -> Tensor:
-        """(T, B, inputs) -> (T, B, H), from the zero state."""
-        steps, batch, _ = x.shape
-        ahead = self._ahead(x)
-        plan = self._plan()
-        state = [x.new_zeros(batch, self.hidden) for _ in self.new]
-        tap_hidden = tape is not None and tape.wants("hidden")
-        tap_active = tape is not None and tape.wants("activation")
+    def forward(
+        self, x: Tensor, tape: Tape | None = None, layer: int = 0, start: Sequence[Tensor] | None = None
+    ) -> Tensor:
+        """(T, B, inputs) -> (T, B, H), from the states `start` (each (B, H)), else from zero."""
+        nodes = self._compiled(x)
+        tap_state = tape if tape is not None and tape.wants("state") else None
+        tap_hidden = tape if tape is not None and tape.wants("hidden") else None
+        tap_active = tape if tape is not None and tape.wants("activation") else None
+        active = self._active
+        state = list(start or (x.new_zeros(x.shape[1], self.hidden) for _ in self.new))
         outputs = []
-        for t in range(steps):
-            if tap_hidden:
-                assert tape is not None
-                tape.add("hidden", layer, state[0])
-            made: list[Tensor] = []
-            for i, (op, sources, weights, bias) in enumerate(plan):
-                ins = [made[s] if isinstance(s, int) else state[int(s[7:])] for s in sources]
-                if weights is None:
-                    made.append(op(*ins))
-                    continue
-                value = ahead[i][t] if bias is None else torch.addmm(bias, ins.pop(0), weights[0])
-                for source, weight in zip(ins, weights[len(weights) - len(ins) :], strict=True):
-                    value = torch.addmm(value, source, weight)
-                made.append(value)
-            if tap_active:
-                assert tape is not None
-                tape.add("activation", layer, *(made[i] for i in self._active))
-            state = [made[i] for i in self.new]
+        for t in range(x.shape[0]):
+            if tap_state is not None:
+                tap_state.add("state", layer, *state)
+            if tap_hidden is not None:
+                tap_hidden.add("hidden", layer, state[0])
+            values = state.copy()  # then the nodes, in their order
+            for node in nodes:
+                values.append(node(values, t))
+            if tap_active is not None:
+                tap_active.add("activation", layer, *(values[i] for i in active))
+            state = [values[i] for i in self._next]
             outputs.append(state[0])
         return torch.stack(outputs)
 
@@ -93,39 +90,61 @@ class GraphLayer(nn.Module):
 
     @property
     def _active(self) -> list[int]:
-        return [i for i, (op, _) in enumerate(self.nodes) if op in ACTIVATIONS]
+        return [len(self.new) + i for i, (op, _) in enumerate(self.nodes) if op in ACTIVATIONS]
 
-    def _ahead(self, x: Tensor) -> dict[int, tuple[Tensor, ...]]:
-        """Bias and share of the input of each linear node, for all steps in one matrix product a node."""
+    @property
+    def _next(self) -> list[int]:
+        return [len(self.new) + i for i in self.new]
+
+    def _place(self, source: str | int) -> int:
+        """Where a node finds an input among the values of a step: states first, then nodes."""
+        return len(self.new) + source if isinstance(source, int) else int(source.removeprefix("h_prev_"))
+
+    def _compiled(self, x: Tensor) -> list[NodeFunction]:
+        """Each node as a function of (values so far, step); what depends on x alone is done beforehand."""
         flat = x.reshape(-1, x.shape[-1])
-        made = {}
+        made: list[NodeFunction] = []
         for i, (op, sources) in enumerate(self.nodes):
-            places = [j for j, s in enumerate(sources) if s == "x"]
-            if op == "linear" and places:
-                value = torch.addmm(self.biases[str(i)], flat, self.matrices[f"{i}_{places[0]}"])
-                for j in places[1:]:
-                    value = torch.addmm(value, flat, self.matrices[f"{i}_{j}"])
-                made[i] = value.view(x.shape[0], x.shape[1], -1).unbind(0)
-        return made
-
-    def _plan(
-        self,
-    ) -> list[tuple[Callable[..., Tensor], list[str | int], list[Tensor] | None, Tensor | None]]:
-        """The nodes ready to run: (function, inputs, their matrices, bias); linear ones without what
-        `_ahead` has already done for x."""
-        plan: list[tuple[Callable[..., Tensor], list[str | int], list[Tensor] | None, Tensor | None]] = []
-        for i, (op, sources) in enumerate(self.nodes):
-            inner = [(j, s) for j, s in enumerate(sources) if s != "x"]
             if op != "linear":
-                plan.append((ELEMENTWISE[op], list(sources), None, None))
+                made.append(_elementwise(ELEMENTWISE[op], [self._place(s) for s in sources]))
                 continue
-            weights = [self.matrices[f"{i}_{j}"] for j, _ in inner]
-            bias = self.biases[str(i)] if len(inner) == len(sources) else None
-            plan.append((torch.addmm, [s for _, s in inner], weights, bias))
-        return plan
+            weights = [self.matrices[f"{i}_{j}"] for j in range(len(sources))]
+            ahead, bias = None, self.biases[str(i)]
+            for source, weight in zip(sources, weights, strict=True):
+                if source == "x":  # for all steps in one matrix product
+                    ahead = torch.addmm(bias if ahead is None else ahead, flat, weight)
+            steps = None if ahead is None else ahead.view(*x.shape[:2], -1).unbind(0)
+            inner = [(self._place(s), w) for s, w in zip(sources, weights, strict=True) if s != "x"]
+            made.append(_linear(inner, steps, bias))
+        return made
 
     def weights(self) -> list[nn.Parameter]:
         return list(self.matrices.values())
+
+
+def _elementwise(op: Callable[..., Tensor], places: list[int]) -> NodeFunction:
+    if len(places) == 1:
+        (a,) = places
+        return lambda values, t: op(values[a])
+    return lambda values, t: op(*[values[p] for p in places])
+
+
+def _linear(inner: list[tuple[int, Tensor]], ahead: tuple[Tensor, ...] | None, bias: Tensor) -> NodeFunction:
+    """Sum of matrix products, on top of what is `ahead` for each step, else of the bias."""
+    # Without gradients the sums are formed in place: nobody else reads them while they grow.
+    add = torch.addmm if torch.is_grad_enabled() else torch.Tensor.addmm_
+
+    def run(values: list[Tensor], t: int) -> Tensor:
+        if ahead is not None:
+            value, rest = ahead[t], inner
+        else:
+            (first, weight), rest = inner[0], inner[1:]
+            value = torch.addmm(bias, values[first], weight)
+        for place, weight in rest:
+            value = add(value, values[place], weight)
+        return value
+
+    return run
 
 
 class TorchLayer(nn.Module):
@@ -147,17 +166,20 @@ class TorchLayer(nn.Module):
     def _weight(self, name: str) -> Tensor | None:
         return getattr(self.module[0], self.names[name], None)
 
-    def forward(self, x: Tensor, tape: Tape | None = None, layer: int = 0) -> Tensor:
-        """(T, B, inputs) -> (T, B, H), from the zero state."""
+    def forward(
+        self, x: Tensor, tape: Tape | None = None, layer: int = 0, start: Sequence[Tensor] | None = None
+    ) -> Tensor:
+        """(T, B, inputs) -> (T, B, H), from the states `start` (h and c), else from zero."""
         x = x.flip(0) if self.reverse else x
         into, back = self._weight("weight_ih"), self._weight("weight_hh")
         assert into is not None
         assert back is not None
         gates_x = nn.functional.linear(x, into, self._weight("bias_ih")).unbind(0)
-        h, c = x.new_zeros(x.shape[1], self.hidden), x.new_zeros(x.shape[1], self.width)
+        h, c = start or (x.new_zeros(x.shape[1], self.hidden), x.new_zeros(x.shape[1], self.width))
         outputs = []
         for gate in gates_x:
             if tape is not None:
+                tape.add("state", layer, h, c)
                 tape.add("hidden", layer, h)
             h, c, active = self._step(gate, nn.functional.linear(h, back, self._weight("bias_hh")), h, c)
             if tape is not None:
@@ -209,7 +231,6 @@ class RecurrentLM(nn.Module):
     Init of the embedding: U(-0.1, 0.1), as in AWD-LSTM and NAS-Bench-NLP; decoder bias zero.
     """
 
-    roles = ("hidden", "activation", "block")
     embedding: Tensor
     bias: nn.Parameter | None
 
@@ -224,6 +245,9 @@ class RecurrentLM(nn.Module):
     ) -> None:
         super().__init__()
         self.vocabulary = vocabulary
+        both = any(isinstance(layer, BothWays) for layer in layers)
+        # What reads the text from both ends cannot be started in its middle.
+        self.roles = ("hidden", "activation", "block") + (() if both else ("state",))
         table = torch.empty(vocabulary, embedding).uniform_(-0.1, 0.1, generator=generator)
         self.layers = nn.ModuleList(layers)
         if tied:
@@ -237,11 +261,13 @@ class RecurrentLM(nn.Module):
         """(B, T) -> (B, T, E)"""
         return nn.functional.embedding(tokens, self.embedding)
 
-    def encode(self, embedded: Tensor, tape: Tape | None = None) -> Tensor:
-        """(B, T, E) -> (B, T, H) of the last layer"""
+    def encode(
+        self, embedded: Tensor, tape: Tape | None = None, start: Sequence[Sequence[Tensor]] | None = None
+    ) -> Tensor:
+        """(B, T, E) -> (B, T, H) of the last layer; `start` has the states of each layer, else zero."""
         x = embedded.transpose(0, 1)
         for i, layer in enumerate(self.layers):
-            x = layer(x, tape, i)
+            x = layer(x, tape, i) if start is None else layer(x, tape, i, start[i])
             if tape is not None:
                 tape.add("block", i, x.transpose(0, 1))
         return x.transpose(0, 1)
@@ -269,8 +295,10 @@ def from_torch(
 ) -> RecurrentLM:
     """A bare `nn.RNN`, `nn.LSTM` or `nn.GRU` with an embedding in front, ready to be probed.
 
-    The module's own weights are used as they are; the embedding is drawn as in `RecurrentLM`.
+    The module's own weights are used as they are, and its mode stays as it is; the embedding is drawn as
+    in `RecurrentLM`.
     """
+    module = copy(module)  # the same weights, but a training flag of its own
     layers: list[nn.Module] = []
     for i in range(module.num_layers):
         ahead = TorchLayer(module, i)
@@ -278,6 +306,7 @@ def from_torch(
     model = RecurrentLM(
         layers, vocabulary=vocabulary, embedding=module.input_size, tied=False, generator=generator
     )
+    model.to(next(module.parameters()))  # device and precision
     model.add_module("source", module)
     return model
 

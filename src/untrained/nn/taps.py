@@ -3,8 +3,11 @@
 A network that can be probed has three stages, `embed`, `encode` and `decode`, and writes what it computes
 onto a tape that it is handed.
 
-Roles: `hidden` (recurrent state that enters each step, T tensors (B, H)), `activation` (output of each
-nonlinearity), `block` (output of each layer, (B, T, D)).
+Roles:
+    hidden      the recurrent state that enters each step: T tensors (B, H) a layer
+    activation  the output of each nonlinearity, at each step
+    block       the output of each layer: one tensor (B, T, D)
+    state       all that a recurrent layer carries into each step, so that it can be started there
 """
 
 from __future__ import annotations

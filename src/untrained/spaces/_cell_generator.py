@@ -1,6 +1,6 @@
 """Random cells as NAS-Bench-NLP draws them, and children of one or two cells.
 
-Source: Klyuchnikov et al. 2020, arXiv:2006.07116, section 3; the rules are those of the authors' generator
+Source: Klyuchnikov et al. 2020, arXiv:2006.07116; the rules are those of the authors' generator
 """
 
 from __future__ import annotations

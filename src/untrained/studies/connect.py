@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -34,6 +34,8 @@ def connected(place: Place, *, write: bool) -> Iterator[Connection]:
         connection = stack.enter_context(engine.connect())
         if place.url is None:
             _claim(connection, place.shown, write=write)
+            if write:
+                stack.callback(_tidy, connection)
         yield connection
 
 
@@ -64,34 +66,16 @@ def _sqlite(path: Path | None, *, write: bool) -> Engine:
     """SQLite in transactions that we begin ourselves; Python's own would leave out the making of tables."""
 
     def connect() -> sqlite3.Connection:
-        target = ":memory:" if path is None else str(path) if write else _read_only(path)
-        uri = path is not None and not write
-        return sqlite3.connect(target, PATIENCE, isolation_level=None, check_same_thread=False, uri=uri)
+        file = ":memory:" if path is None else f"file:{quote(str(path.absolute()))}"
+        target = file if path is None or write else f"{file}?mode=ro"
+        return sqlite3.connect(
+            target, PATIENCE, isolation_level=None, check_same_thread=False, uri=path is not None
+        )
 
     engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
     if write:
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     return engine
-
-
-def _read_only(path: Path) -> str:
-    """A URI that never changes the file.
-
-    In a folder where nobody may write, SQLite cannot keep the index by which it reads beside a writer.
-    `immutable` reads without one, which is right as long as no writer has left a `-wal` file.
-    """
-    uri = f"file:{quote(str(path.absolute()))}?mode=ro"
-    trial = sqlite3.connect(uri, uri=True)
-    try:
-        trial.execute("SELECT count(*) FROM sqlite_master")
-    except sqlite3.OperationalError:
-        waiting = path.with_name(path.name + "-wal")
-        return uri if waiting.exists() and waiting.stat().st_size else f"{uri}&immutable=1"
-    except sqlite3.DatabaseError:
-        pass  # the real connection finds it too, where it is explained
-    finally:
-        trial.close()
-    return uri
 
 
 def _claim(connection: Connection, shown: str, *, write: bool) -> None:
@@ -111,6 +95,21 @@ def _claim(connection: Connection, shown: str, *, write: bool) -> None:
             cursor.fetchall()
     finally:
         cursor.close()
+
+
+def _tidy(connection: Connection) -> None:
+    """Leaves one plain file, which can be copied, and read where nobody may write.
+
+    While somebody reads, the file keeps its journal of the run; the next writer's end tidies it.
+    """
+    with suppress(exc.DBAPIError, sqlite3.Error):
+        cursor = connection.connection.cursor()
+        try:
+            cursor.execute("PRAGMA busy_timeout = 0")
+            cursor.execute("PRAGMA journal_mode = DELETE")
+            cursor.fetchall()
+        finally:
+            cursor.close()
 
 
 def sign(connection: Connection) -> None:

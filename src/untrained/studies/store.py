@@ -8,6 +8,7 @@ untrained_events   (study, number) -> kind and body, canonical JSON; rows are on
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -78,7 +79,7 @@ class Store:
         self._pending: list[dict[str, Any]] = []
         self._keeps = place.path is not None or place.url is not None  # `:memory:` does not
         self._unsure = self._broken = False
-        self._written = time.monotonic()
+        self._written = -math.inf  # the question is there for readers before the first trial
         with ExitStack() as stack, explained(self.location):
             self._connection = stack.enter_context(connect.connected(place, write=write))
             with self._connection.begin():

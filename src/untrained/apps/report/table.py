@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 GAP = "  "
@@ -50,10 +50,16 @@ def share(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.0f} %"
 
 
-def table(titles: Sequence[str | Column], rows: Sequence[Sequence[str]]) -> Table:
+def table(titles: Iterable[object], rows: Sequence[Sequence[str]]) -> Table:
     """A table; a title that is only text heads a column of numbers."""
-    columns = tuple(t if isinstance(t, Column) else Column(t) for t in titles)
+    columns = tuple(t if isinstance(t, Column) else Column(str(t)) for t in titles)
     return Table(columns, tuple(tuple(row) for row in rows))
+
+
+def filled(whole: Table) -> Table:
+    """The table without the columns that say nothing in any row."""
+    kept = [i for i in range(len(whole.columns)) if not whole.rows or any(row[i] for row in whole.rows)]
+    return _of(whole, kept)
 
 
 def fitted(whole: Table, width: int) -> tuple[Table, list[str]]:
@@ -66,8 +72,7 @@ def fitted(whole: Table, width: int) -> tuple[Table, list[str]]:
             break
         kept.remove(max(spare, key=lambda i: (whole.columns[i].spare, i)))
     left_out = [c.title for i, c in enumerate(whole.columns) if i not in kept]
-    rows = tuple(tuple(row[i] for i in kept) for row in whole.rows)
-    return Table(tuple(whole.columns[i] for i in kept), rows), left_out
+    return _of(whole, kept), left_out
 
 
 def plain(whole: Table, width: int | None = None) -> str:
@@ -87,6 +92,11 @@ def markdown(whole: Table) -> str:
     rule = "|" + "|".join("---" if c.left else "--:" for c in whole.columns) + "|"
     rows = ["| " + " | ".join(map(_escaped, row)) + " |" for row in whole.rows]
     return "\n".join([head, rule, *rows])
+
+
+def _of(whole: Table, kept: Sequence[int]) -> Table:
+    rows = tuple(tuple(row[i] for i in kept) for row in whole.rows)
+    return Table(tuple(whole.columns[i] for i in kept), rows)
 
 
 def _lines(row: Sequence[str], columns: Sequence[Column], widths: list[int], room: int | None) -> list[str]:

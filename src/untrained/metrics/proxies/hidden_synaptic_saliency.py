@@ -14,5 +14,4 @@ def hidden_synaptic_saliency(probe: Probe) -> float:
     Source:  Serianni and Kalita 2023 (ACL)
     Differs: none known; the published values fit one backward pass (1.00 times it, median of 19 cells)
     """
-    probe.require("hidden")
-    return probe.sweep().hidden_saliency
+    return probe.hidden_saliency()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from untrained.core.metric import proxy
+from untrained.metrics._noise import jacobian_score
 from untrained.metrics._spectrum import cosscore
 from untrained.nn.probe import Probe
 
@@ -15,4 +16,4 @@ def jacobian_cosine(probe: Probe) -> float:
     Cost:    1 forward, 1 backward
     Source:  Serianni and Kalita 2023 (ACL)
     """
-    return cosscore(probe.jacobian())
+    return jacobian_score(probe, cosscore)

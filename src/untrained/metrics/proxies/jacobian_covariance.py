@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from untrained.core.metric import proxy
+from untrained.metrics._noise import jacobian_score
 from untrained.metrics._spectrum import eigscore
 from untrained.nn.probe import Probe
 
@@ -18,4 +19,4 @@ def jacobian_covariance(probe: Probe) -> float:
         the same, to the last digit, for all cells with the same number of parameters, so no right
         implementation agrees with them. The published noised variants do fit this formula
     """
-    return eigscore(probe.jacobian())
+    return jacobian_score(probe, eigscore)

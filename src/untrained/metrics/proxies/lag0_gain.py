@@ -21,7 +21,7 @@ def lag0_gain(probe: Probe) -> float:
     """
     seen = replaced_tokens(probe)
     top = seen.base[-1]
-    moved = torch.cat([(layers[-1] - top)[:, p].double() for p, layers in seen.changed.items()])
+    moved = torch.cat([(layers[-1][:, 0] - top[:, p]).double() for p, layers in seen.changed.items()])
     cause = torch.cat([d.double() for d in seen.embedding_moved.values()])
     if not bool(cause.any()):
         raise MeasurementFailed("every replaced word equals the one before: the text repeats itself")

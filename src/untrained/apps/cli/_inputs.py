@@ -1,0 +1,159 @@
+"""Architectures from files: JSON lines, a JSON list, one object over several lines, published recipes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from untrained.core import registry
+from untrained.core.architecture import Architecture
+from untrained.core.errors import InvalidArchitecture, UsageError
+from untrained.core.space import Space
+
+LARGEST = 256 * 2**20  # bytes of a file of architectures; some half a million of them
+MAKE = "make one: untrained sample rnn_cell -n 100 > cells.jsonl"
+
+
+def space_named(name: str) -> Space:
+    """The search space of that name; unlike the one in `api`, without loading torch."""
+    found: Space = registry.get("space", name)()
+    return found
+
+
+def architectures(path: str, space: str | None) -> tuple[Space, list[Architecture]]:
+    """Every architecture of a file (`-` is stdin), checked by its space, which all of them share.
+
+    Raises UsageError or InvalidArchitecture with the file, the line and what is wrong there.
+    """
+    name = "stdin" if path == "-" else path
+    where = None if space is None else space_named(space)
+    found = []
+    for line, record in _records(name, _text(path, name)):
+        try:
+            arch, where = _architecture(record, where)
+        except UsageError as error:
+            raise InvalidArchitecture(f"{name}, line {line}: {error}") from None
+        found.append(arch)
+    if where is None or not found:
+        raise UsageError(f"{name} holds no architecture.\n  {MAKE}")
+    return where, found
+
+
+def recipe(typed: str, space: Space) -> list[Architecture]:
+    """A network by the name that everybody knows (`lstm`), or the published recipes in a file."""
+    if typed == "-" or Path(typed).suffix or Path(typed).is_file():
+        return architectures(typed, space.name)[1]
+    if not hasattr(space, "classic"):
+        raise UsageError(f"{space.name} has no networks by name.\n  give a file: --arch FILE")
+    found: Architecture = space.classic(typed.lower())
+    return [found]
+
+
+def _architecture(record: Any, where: Space | None) -> tuple[Architecture, Space]:
+    """What one JSON value says; the first one says which space it is, unless the user has."""
+    if not isinstance(record, dict):
+        raise UsageError(
+            f"a JSON {type(record).__name__} is not an architecture, which is an object.\n  {MAKE}"
+        )
+    if isinstance(inner := record.get("architecture"), dict):  # a record of `rank --json` and others
+        record = inner
+    if record and all(isinstance(node, dict) and "op" in node for node in record.values()):
+        return _published(record, where)
+    if not {"space", "choices"} <= record.keys() or not isinstance(record["space"], str):
+        raise UsageError(
+            'an architecture is an object like {"space": "rnn_cell", "choices": {...}}; this one has'
+            f" {', '.join(map(repr, list(record)[:5])) or 'nothing'}.\n  {MAKE}"
+        )
+    place = where or space_named(record["space"])
+    arch = Architecture.from_json(record)
+    place.validate(arch)
+    return arch, place
+
+
+def _published(record: dict[str, Any], where: Space | None) -> tuple[Architecture, Space]:
+    if where is None:
+        raise UsageError("a published recipe does not name its space.\n  add: --space rnn_cell")
+    if not hasattr(where, "from_recipe"):
+        raise UsageError(f"{where.name} does not read published recipes; architectures only")
+    found: Architecture = where.from_recipe(record)
+    return found, where
+
+
+def _text(path: str, name: str) -> str:
+    raw = _bytes(path, name)
+    if b"\0" in raw[:65536]:
+        raise UsageError(f"{name} is binary (it holds zero bytes), not JSON.\n  {MAKE}")
+    if not raw.strip():
+        raise UsageError(f"{name} is empty.\n  {MAKE}")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{name} is not UTF-8: byte {raw[error.start]:#04x} at {error.start}.\n  {MAKE}"
+        ) from None
+
+
+def _bytes(path: str, name: str) -> bytes:
+    try:
+        if path == "-":
+            if sys.stdin is None or sys.stdin.closed:
+                raise UsageError(f"stdin is closed, so there is nothing to read from '-'.\n  {MAKE}")
+            raw = sys.stdin.buffer.read(LARGEST + 1)
+        else:
+            with Path(path).expanduser().open("rb") as file:
+                raw = file.read(65536)
+                if b"\0" not in raw:  # else it is told apart before the rest is read
+                    raw += file.read(LARGEST + 1 - len(raw))
+    except OSError as error:
+        raise UsageError(f"cannot read {name}: {error.strerror}.\n  {MAKE}") from None
+    if len(raw) > LARGEST:
+        raise UsageError(
+            f"{name} is larger than {LARGEST // 2**20} MiB.\n  take it in parts: split -l 100000 {name}"
+        )
+    return raw
+
+
+def _records(name: str, text: str) -> Iterator[tuple[int, Any]]:
+    """(line, JSON value) of everything in the text, whichever of the forms it has."""
+    lines = [(i, line) for i, line in enumerate(text.split("\n"), 1) if line.strip()]
+    first = _parsed(lines[0][1])
+    if isinstance(first, dict) and len(lines) > 1:
+        for i, line in lines:
+            yield i, _parsed_line(name, i, line)
+        return
+    whole = first if len(lines) == 1 and first is not None else _parsed_whole(name, text)
+    # The items of a list have no lines of their own that a parser would tell; the first is the best guess.
+    for item in whole if isinstance(whole, list) else [whole]:
+        yield lines[0][0], item
+
+
+def _parsed(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _parsed_line(name: str, number: int, line: str) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
+        said = (
+            f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
+        )
+        raise UsageError(f"{name}, line {number}: not JSON: {said}.\n  {line.strip()[:70]}") from None
+
+
+def _parsed_whole(name: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        line = text.split("\n")[error.lineno - 1].strip()[:70]
+        raise UsageError(
+            f"{name}, line {error.lineno}: not JSON: {error.msg} at column {error.colno}.\n  {line}\n  {MAKE}"
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{name}: not JSON that can be read: {error}.\n  {MAKE}") from None

@@ -1,0 +1,157 @@
+"""`untrained correlate`: how well scores order networks whose training is known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from untrained.apps.cli._options import Data, Json, Proxies, Scale, Seeds, Text, Workers
+
+if TYPE_CHECKING:
+    from untrained.apps.correlation import Correlation
+    from untrained.apps.report.table import Table
+
+Record = dict[str, Any]
+
+LEGEND = (
+    "tau: Kendall's, with its 95 % bootstrap interval over distinct networks; rho: Spearman's; half: tau in"
+    " the better half; top 10%: share of the true best tenth found in the best tenth by score; hard pairs:"
+    " networks of equal size (5 %) and different truth that are put in the right order; partial: rho with"
+    " the size held fixed; beats size: tau is surely above that of the best plain size, named beside it"
+    " (blank for the sizes themselves)."
+)
+
+
+def correlate(
+    benchmark: Annotated[
+        str, typer.Argument(metavar="BENCHMARK", help="A table of truths; see: untrained list benchmark")
+    ],
+    proxy: Proxies = ["all"],  # noqa: B006  (typer makes a new list for each call)
+    data: Data = None,
+    scale: Scale = "probe",
+    text: Text = None,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", metavar="N", min=3, help="Only the first N networks that can be built."),
+    ] = None,
+    scores: Annotated[
+        str | None,
+        typer.Option(
+            "--scores", metavar="FILE.csv", help="Write one line a network: id, key, scores, truths."
+        ),
+    ] = None,
+    seeds: Seeds = 1,
+    versus: Annotated[
+        str | None,
+        typer.Option(
+            "--versus", metavar="METRIC", help="Show each tau minus that of this one, with its interval."
+        ),
+    ] = None,
+    workers: Workers = None,
+    json: Json = False,
+) -> None:
+    """Compare scores with a benchmark's truth.
+
+    The plain sizes stand among the rows: a score that does not beat them says no more than they do.
+
+    published:NAME, or published:all, takes values that the benchmark's authors printed; nothing is built
+    then. With --json: a list with one record per score and truth.
+
+    \b
+    untrained correlate nas_bench_nlp --proxy fading_memory,hidden_covariance
+    untrained correlate nas_bench_nlp --proxy published:all
+    """
+    from untrained.apps.cli._guard import tell
+    from untrained.apps.cli._outputs import replaced, target
+    from untrained.apps.cli._progress import progress
+    from untrained.apps.cli._screen import print_records
+    from untrained.apps.names import split_names
+
+    names = split_names(proxy)
+    path = None if scores is None else target("--scores", scores)
+    with progress("correlating") as tick:
+        from untrained.apps import api
+
+        found = api.correlate(
+            benchmark,
+            names,
+            data=data,
+            scale=scale,
+            text=text,
+            limit=limit,
+            seeds=seeds,
+            versus=versus,
+            workers=workers,
+            progress=tick,
+        )
+    if path is not None:
+        with replaced(path) as part:
+            found.save_scores(part)
+        tell(f"written: {path}")
+    if json:
+        print_records(found.records)
+    else:
+        _print(found, versus)
+    _end(found, names)
+
+
+def _print(found: Correlation, versus: str | None) -> None:
+    """A table per truth, best tau first; then what has to be known to read them."""
+    from untrained.apps.cli._screen import print_heading, print_notes, print_table, print_text, tell_left_out
+
+    left_out: list[str] = []
+    for target in found.benchmark.targets:
+        records = sorted((r for r in found.records if r["target"] == target.name), key=lambda r: -r["tau"])
+        if records:
+            print_heading(f"{target.name} ({target.unit}, {target.better} is better)")
+            left_out += print_table(_table(records, versus), told=False)
+            print()
+    tell_left_out(left_out)
+    print_text(LEGEND + (f" Versus: tau minus that of {versus}, with its interval." if versus else ""))
+    print_notes(found.notes, most=8)
+
+
+def _table(records: list[Record], versus: str | None) -> Table:
+    from untrained.apps.report.table import Column, share, table
+
+    titles = [Column("score", left=True), Column("n", spare=6), "tau", "95 %"]
+    titles += ["versus", "95 %"] if versus else []
+    titles += [Column("rho", spare=8), Column("half", spare=2), Column("top 10%", spare=3)]
+    titles += [Column("hard pairs", spare=4), Column("partial", spare=9), Column("s/arch", spare=5)]
+    titles += [Column("beats size", spare=1), Column("best size", left=True, spare=7)]
+    rows = []
+    for r in records:
+        row = [r["proxy"], f"{r['n']:,}", _two(r["tau"]), _interval(r["tau_low"], r["tau_high"])]
+        if versus:
+            row += [_two(r["minus_versus"]), _interval(r["minus_versus_low"], r["minus_versus_high"])]
+        pairs = f"{share(r['hard_pairs'])} of {r['hard_pairs_n']:,}" if r["hard_pairs_n"] else ""
+        row += [_two(r["rho"]), _two(r["tau_better_half"]), share(r["top10_overlap"]), pairs]
+        row += ["" if r["partial_rho"] is None else _two(r["partial_rho"])]
+        row += [f"{r['seconds_per_arch']:.4f}" if r["seconds_per_arch"] else ""]
+        beats = {True: "yes", False: "no", None: ""}[r["beats_size"]]
+        rows.append([*row, beats, r["best_size"] or ""])
+    return table(titles, rows)
+
+
+def _two(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "-" if low is None else f"{_two(low)}..{_two(high)}"
+
+
+def _end(found: Correlation, names: list[str]) -> None:
+    """Raises UntrainedError where no score that was asked for has a number."""
+    from untrained.apps.correlation import PUBLISHED
+    from untrained.apps.probing import resolve
+    from untrained.core.errors import UntrainedError
+
+    built = {m.label for m in resolve([n for n in names if not n.startswith(PUBLISHED)])}
+    asked = [c for name, c in found.columns.items() if name in built or name.startswith(PUBLISHED)]
+    if not any(value is not None for column in asked for value in column):
+        reason = found.notes[1] if len(found.notes) > 1 else "no reason is known"
+        raise UntrainedError(
+            f"none of these scores has a number for any network: {', '.join(names)}.\n  {reason}"
+        )

@@ -1,0 +1,177 @@
+"""Conformance: what every plug-in of a kind keeps, as functions that raise AssertionError.
+
+Ours are checked by these because their files exist; a package outside can check its own the same way:
+
+    from untrained.testing import check_proxy
+    def test_mine(): check_proxy("mine")
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from itertools import islice
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+
+from untrained.apps.probing import Lab
+from untrained.core import registry
+from untrained.core.architecture import Architecture
+from untrained.core.benchmark import Benchmark
+from untrained.core.errors import InvalidArchitecture
+from untrained.core.metric import Metric
+from untrained.core.space import Space
+from untrained.core.strategy import Strategy
+from untrained.core.strategy import make as make_strategy
+from untrained.core.study import Trial
+from untrained.nn.numerics import quiet_numbers
+
+CARD = ("Summary", "Formula", "Shapes", "Cost", "Source")
+
+
+def check_metric(kind: str, name: str, space: str) -> None:
+    """A proxy or cost on one network of a space.
+
+    Repeatable, finite or failed with a reason, silent about everything it looks at: weights, gradients,
+    mode, and the global generators stay as they were.
+    """
+    metric: Metric = registry.get(kind, name)
+    assert metric.name == name, f"the file {name}.py registers {metric.name!r}"
+    missing = [section for section in CARD if not metric.card.get(section)]
+    assert not missing, f"{kind} {name}: the card lacks {', '.join(missing)}"
+    assert metric.better in {"higher", "lower"}
+    for option in metric.options.values():
+        assert option.default is not option.empty, f"{kind} {name}: option {option.name} has no default"
+        assert option.annotation is not option.empty, f"{kind} {name}: option {option.name} has no type"
+    place = Lab(registry.get("space", space)())
+    arch = place.space.sample(Random(1))
+    luck = torch.random.get_rng_state()
+    values: list[float | None] = []
+    for _ in range(2):
+        probe = place.probe(arch).expect(metric.needs)
+        before = {k: v.clone() for k, v in probe.model.state_dict().items()}
+        with quiet_numbers():
+            found = metric(probe)
+        assert found.ok or found.reason, f"{kind} {name}: neither a value nor a reason"
+        assert found.value is None or (isinstance(found.value, float) and math.isfinite(found.value))
+        after = probe.model.state_dict()
+        assert all(torch.equal(before[k], after[k]) for k in before), f"{kind} {name} changes the weights"
+        assert all(w.grad is None for w in probe.model.parameters()), f"{kind} {name} leaves gradients behind"
+        assert not probe.model.training, f"{kind} {name} leaves the model in training mode"
+        values.append(found.value)
+    assert torch.equal(luck, torch.random.get_rng_state()), f"{kind} {name} uses torch's global generator"
+    if "device" not in metric.needs:
+        assert values[0] == values[1], f"{kind} {name}: two measurements differ, {values}"
+
+
+def check_proxy(name: str, space: str = "rnn_cell") -> None:
+    """`check_metric` for a proxy."""
+    check_metric("proxy", name, space)
+
+
+def check_cost(name: str, space: str = "rnn_cell") -> None:
+    """`check_metric` for a cost."""
+    check_metric("cost", name, space)
+
+
+def check_space(name: str, samples: int = 10) -> None:
+    """Everything that a space returns is valid, canonical, repeatable, and can be built."""
+    found: Space = registry.get("space", name)()
+    assert found.name == name
+    assert _doc(type(found)), f"space {name}: no docstring"
+    assert "Source" in _doc(type(found)), f"space {name}: the docstring names no Source"
+    lengths = set()
+    for seed in range(samples):
+        rng = Random(seed)
+        arch, other = found.sample(rng), found.sample(rng)
+        made = [arch, found.mutate(arch, rng), found.crossover(arch, other, rng)]
+        made += islice(found.neighbours(arch), 5)
+        for each in made:
+            found.validate(each)
+            assert Architecture.from_json(each.to_json()) == each
+            assert Architecture.from_json(each.to_json()).id == each.id
+            lengths.add(len(found.encode(each)))
+        again = Random(seed)
+        assert found.sample(again) == arch, f"space {name}: one seed gives two samples"
+        assert found.sample(again) == other
+        graph = found.graph(arch)
+        assert all(0 <= a < len(graph.labels) and 0 <= b < len(graph.labels) for a, b in graph.edges)
+    assert len(lengths) == 1, f"space {name}: encodings of different lengths, {sorted(lengths)}"
+    _check_build(found, arch)
+    _check_refusal(found)
+
+
+def _check_build(space: Space, arch: Architecture) -> None:
+    scale = space.scales[-1]
+    nets = [space.build(arch, scale=scale, generator=torch.Generator().manual_seed(3)) for _ in range(2)]
+    pairs = zip(nets[0].parameters(), nets[1].parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs), f"space {space.name}: one seed builds two networks"
+    counts = space.count(arch, scale=scale)
+    if "params" in counts:
+        assert counts["params"] == sum(w.numel() for w in nets[0].parameters())
+
+
+def _check_refusal(space: Space) -> None:
+    try:
+        space.validate(Architecture.of(space.name, nonsense=1))
+    except InvalidArchitecture:
+        return
+    raise AssertionError(f"space {space.name} accepts an architecture of nonsense")
+
+
+def check_strategy(name: str, space: Space) -> None:
+    """Asks are valid, come from the `rng` alone, and do not change the strategy."""
+
+    def play(rounds: int) -> list[str]:
+        strategy: Strategy = make_strategy(name, space)
+        asked = []
+        for number in range(rounds):
+            arch = strategy.ask(Random(f"7/{number}"), 1)[0]
+            assert strategy.ask(Random(f"7/{number}"), 1)[0] == arch, f"strategy {name}: asking changes it"
+            space.validate(arch)
+            asked.append(arch.id)
+            status = ("ok", "failed", "rejected")[number % 5 // 3 + (number % 7 == 0)]
+            score = float(int(arch.id[:4], 16)) if status == "ok" else None
+            strategy.tell(Trial(number, arch, status, score=score, scores=() if score is None else (score,)))
+        return asked
+
+    assert play(60) == play(60), f"strategy {name}: the same luck gives two searches"
+    assert "Source" in _doc(registry.get("strategy", name)), f"strategy {name}: the docstring names no Source"
+
+
+def check_benchmark(name: str) -> None:
+    """A benchmark says whose truth it holds, in what unit, which way is better, and where it comes from."""
+    found: Benchmark = registry.get("benchmark", name)()
+    assert found.name == name
+    assert found.space in registry.names("space")
+    assert found.targets
+    for target in found.targets:
+        assert target.unit
+        assert target.better in {"higher", "lower"}
+    for file in found.files:
+        assert file.url.startswith("https://")
+        assert len(file.sha256) == 64
+        assert file.licence
+    missing = [word for word in ("Source", "Licence", "Rows", "Bytes") if f"{word}:" not in _doc(type(found))]
+    assert not missing, f"benchmark {name}: the docstring lacks {', '.join(missing)}"
+
+
+def golden(path: Path, found: dict[str, Any], *, write: bool) -> None:
+    """Compares numbers with those pinned in a JSON file, or pins them.
+
+    Relative tolerance 1e-4: other processors round other ways, and a change of a formula is far larger.
+    """
+    if write:
+        path.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    pinned = json.loads(path.read_text(encoding="utf-8"))
+    assert pinned.keys() == found.keys(), f"not the same names: {sorted(pinned.keys() ^ found.keys())}"
+    for name, value in found.items():
+        close = math.isclose(value, pinned[name], rel_tol=1e-4, abs_tol=1e-9)
+        assert close, f"{name} was {pinned[name]!r} and is {value!r}"
+
+
+def _doc(thing: Any) -> str:
+    return (getattr(thing, "__doc__", None) or "").strip()

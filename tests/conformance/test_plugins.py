@@ -1,0 +1,126 @@
+"""Every plug-in is tested because its file exists."""
+
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+import torch
+
+from untrained import testing
+from untrained.core import registry
+from untrained.core.metric import proxy
+from untrained.core.space import Space, choice
+
+
+class Toy(Space):
+    """A declared space; what strategies search here."""
+
+    name = "toy"
+    layers = choice(2, 3, 4)
+    width = choice(16, 32, 64)
+    kind = choice("a", "b", "c", per="layers")
+
+    def build(self, arch, *, scale="paper", generator=None):
+        return torch.nn.Identity()
+
+
+@pytest.mark.parametrize("name", registry.names("proxy"))
+def test_proxy(name):
+    testing.check_proxy(name)
+
+
+@pytest.mark.parametrize("name", registry.names("cost"))
+def test_cost(name):
+    testing.check_cost(name)
+
+
+@pytest.mark.parametrize("name", registry.names("space"))
+def test_space(name):
+    testing.check_space(name)
+
+
+@pytest.mark.parametrize("name", registry.names("strategy"))
+def test_strategy_on_a_declared_space(name):
+    testing.check_strategy(name, Toy())
+
+
+@pytest.mark.parametrize("name", registry.names("strategy"))
+def test_strategy_on_every_space_of_ours(name):
+    for space in registry.names("space"):
+        testing.check_strategy(name, registry.get("space", space)())
+
+
+@pytest.mark.parametrize("name", registry.names("benchmark"))
+def test_benchmark(name):
+    testing.check_benchmark(name)
+
+
+# --- the suite itself: each planted fault is found ---------------------------------------------------
+
+
+@pytest.fixture
+def planted() -> Iterator[None]:
+    before = set(registry.names("proxy"))
+    yield
+    for name in set(registry.names("proxy")) - before:
+        registry.forget("proxy", name)
+
+
+CARD = """One sentence.
+
+    Formula: none
+    Shapes:  none
+    Cost:    none
+    Source:  none
+    """
+
+
+def _leaves_gradients(probe):
+    out = probe.model(probe.batch.tokens[:1, :2])
+    out.sum().backward()
+    return 1.0
+
+
+def _writes_weights(probe):
+    with torch.no_grad():
+        next(probe.model.parameters()).add_(1.0)
+    return 1.0
+
+
+def _uses_global_luck(probe):
+    return float(torch.rand(()))
+
+
+LUCK = Random(0)
+
+
+def _has_own_luck(probe):
+    return LUCK.random()
+
+
+@pytest.mark.usefixtures("planted")
+@pytest.mark.parametrize(
+    ("fault", "word"),
+    [
+        (_leaves_gradients, "gradients behind"),
+        (_writes_weights, "changes the weights"),
+        (_uses_global_luck, "global generator"),
+        (_has_own_luck, "two measurements differ"),
+    ],
+)
+def test_a_planted_fault_is_found(fault, word):
+    fault.__doc__ = CARD
+    made = proxy()(fault)
+    with pytest.raises(AssertionError, match=word):
+        testing.check_proxy(made.name)
+
+
+@pytest.mark.usefixtures("planted")
+def test_a_proxy_without_a_card_is_found():
+    def no_card(probe):
+        """Only a sentence."""
+        return 1.0
+
+    made = proxy()(no_card)
+    with pytest.raises(AssertionError, match="lacks Formula, Shapes, Cost, Source"):
+        testing.check_proxy(made.name)
