@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from untrained.apps.api import space as space
     from untrained.core.architecture import Architecture as Architecture
     from untrained.core.benchmark import benchmark as benchmark
+    from untrained.core.metric import Measurement as Measurement
     from untrained.core.metric import Parts as Parts
     from untrained.core.metric import cost as cost
+    from untrained.core.metric import metric as metric
     from untrained.core.metric import proxy as proxy
     from untrained.core.strategy import strategy as strategy
 
@@ -33,7 +35,7 @@ _HOMES = {
     "core.architecture": ("Architecture",),
     "core.benchmark": ("benchmark",),
     "core.errors": ("UntrainedError", "UsageError"),
-    "core.metric": ("Parts", "cost", "proxy"),
+    "core.metric": ("Measurement", "Parts", "cost", "metric", "proxy"),
     "core.strategy": ("strategy",),
 }
 

@@ -13,6 +13,9 @@ from torch import nn
 from untrained.nn.recurrent import from_torch
 from untrained.nn.taps import Tape
 
+# What torch says of its own forward of a projected LSTM, once a process; ours has no such path.
+pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
+
 B, T, V = 3, 7, 20
 
 KINDS = {
@@ -44,10 +47,9 @@ def first_layers(of, count):
 
 def own_forward(theirs, embedded):
     """(B, T, E) -> (B, T, D)"""
-    with torch.backends.mkldnn.flags(enabled=False):  # which compiles for each shape and takes no proj_size
-        if theirs.batch_first:
-            return theirs(embedded)[0]
-        return theirs(embedded.transpose(0, 1))[0].transpose(0, 1)
+    if theirs.batch_first:
+        return theirs(embedded)[0]
+    return theirs(embedded.transpose(0, 1))[0].transpose(0, 1)
 
 
 def some_tokens(seed=1):
@@ -63,19 +65,25 @@ def adapter(theirs):
     kind=st.sampled_from(sorted(KINDS)),
     width=st.integers(3, 9),
     inputs=st.integers(1, 9),
-    dtype=st.sampled_from([torch.float32, torch.float64]),
     num_layers=st.integers(1, 3),
     bidirectional=st.booleans(),
     bias=st.booleans(),
     batch_first=st.booleans(),
 )
-def test_the_adapter_computes_what_the_module_computes(kind, width, inputs, dtype, **options):
-    theirs = module(kind, width, inputs, dtype, **options)
+def test_the_adapter_computes_what_the_module_computes(kind, width, inputs, **options):
+    theirs = module(kind, width, inputs, torch.float64, **options)
     ours, tokens = adapter(theirs), some_tokens()
-    exact = 1e-6 if dtype is torch.float32 else 1e-12
-    expected = own_forward(theirs, ours.embed(tokens))
-    assert ours(tokens).dtype == dtype
-    torch.testing.assert_close(ours(tokens), expected, rtol=0, atol=exact)
+    found, expected = ours(tokens), own_forward(theirs, ours.embed(tokens))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("options", [{}, {"num_layers": 3, "bidirectional": True, "batch_first": True}])
+def test_single_precision_agrees_too(kind, options):
+    theirs = module(kind, **options)
+    ours, tokens = adapter(theirs), some_tokens()
+    assert ours.embed(tokens).dtype == torch.float32
+    torch.testing.assert_close(ours(tokens), own_forward(theirs, ours.embed(tokens)), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))

@@ -30,4 +30,4 @@ def quiet_numbers() -> Iterator[None]:
 
 def _flushing() -> bool:
     """Whether this thread flushes already; torch has a setter only, so a denormal is tried."""
-    return float(torch.tensor(1e-40) * 0.5) == 0.0
+    return float(torch.tensor(1e-40, dtype=torch.float32) * 0.5) == 0.0

@@ -116,9 +116,9 @@ class Probe:
     def taps(self, role: str) -> list[list[Tensor]]:
         """What the network wrote under a role, one list a layer; raises MissingRole where it has none."""
         self.require(role)
-        if not self.forward().tape.wants(role):
+        self.expect((role,))
+        if self._forward is not None and not self._forward.tape.wants(role):
             self._forward = None  # nobody had announced this role: run again and write it down
-            self.expect((role,))
         return self.forward().tape[role]
 
     def states(self, layer: int) -> Tensor:

@@ -31,11 +31,11 @@ def architectures(path: str, space: str | None) -> tuple[Space, list[Architectur
     name = "stdin" if path == "-" else path
     where = None if space is None else space_named(space)
     found = []
-    for line, record in _records(name, _text(path, name)):
+    for position, record in _records(name, _text(path, name)):
         try:
             arch, where = _architecture(record, where)
         except UsageError as error:
-            raise InvalidArchitecture(f"{name}, line {line}: {error}") from None
+            raise InvalidArchitecture(f"{name}, {position}: {error}") from None
         found.append(arch)
     if where is None or not found:
         raise UsageError(f"{name} holds no architecture.\n  {MAKE}")
@@ -116,18 +116,18 @@ def _bytes(path: str, name: str) -> bytes:
     return raw
 
 
-def _records(name: str, text: str) -> Iterator[tuple[int, Any]]:
-    """(line, JSON value) of everything in the text, whichever of the forms it has."""
+def _records(name: str, text: str) -> Iterator[tuple[str, Any]]:
+    """(position, JSON value) of everything in the text, whichever of the forms it has."""
     lines = [(i, line) for i, line in enumerate(text.split("\n"), 1) if line.strip()]
-    first = _parsed(lines[0][1])
-    if isinstance(first, dict) and len(lines) > 1:
+    if len(lines) > 1 and isinstance(_parsed(lines[0][1]), dict):
         for i, line in lines:
-            yield i, _parsed_line(name, i, line)
+            yield f"line {i}", _parsed_line(name, i, line)
         return
-    whole = first if len(lines) == 1 and first is not None else _parsed_whole(name, text)
-    # The items of a list have no lines of their own that a parser would tell; the first is the best guess.
-    for item in whole if isinstance(whole, list) else [whole]:
-        yield lines[0][0], item
+    whole = _parsed_whole(name, text)
+    if isinstance(whole, list):
+        yield from ((f"item {i}", item) for i, item in enumerate(whole, 1))
+    else:
+        yield f"line {lines[0][0]}", whole
 
 
 def _parsed(line: str) -> Any:

@@ -85,9 +85,11 @@ def verify(name: Name, data: Data = None, json: Json = False) -> None:
         print(f"         published {c.file.sha256}\n         found     {c.sha256 or '(no file)'}")
     if bad := [c for c in checks if c.status != "ok"]:
         said = ", ".join(f"{c.file.name} {'is missing' if c.status == 'missing' else 'differs'}" for c in bad)
+        part = any(c.status == "differs" for c in bad)
         raise UntrainedError(
-            f"{name}: {said} (correlate reads a part of a file too).\n"
+            f"{name}: {said}.\n"
             f"  download what was published: untrained data get {name}"
+            + ("\n  correlate reads what differs too, if it has the same layout" if part else "")
         )
 
 

@@ -18,6 +18,11 @@ def fading_memory(probe: Probe) -> Parts:
     Shapes:  tokens (16, 25) and two copies -> states (48, 25, H) -> float; parts `memory` (S) and `live`
     Cost:    1 forward of 48 sequences of 25 words, no gradients
     Source:  ours
+    Worth:   Kendall tau with the final loss of 151 cells trained on WikiText-2 0.72 [0.64, 0.77], of 118 on
+        Penn Treebank 0.64 [0.54, 0.74]; many of them shaped the formula. On cells that had no part in its
+        design 0.65 and 0.60, against 0.36 and 0.35 for hidden covariance. Weaker among the better half:
+        about 0.4. It tells who ends well after long training; who learns fast in a few epochs is told
+        better by lag0_gain
     """
     seen = replaced_tokens(probe)
     memory = memory_score(shares(seen, -1))

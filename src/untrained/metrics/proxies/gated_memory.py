@@ -16,6 +16,11 @@ def gated_memory(probe: Probe) -> Parts:
     Shapes:  tokens (16, 25) and two copies -> outputs (48, 25, H) -> float; parts `memory` and `gates`
     Cost:    1 forward of 48 sequences of 25 words, shared with fading_memory
     Source:  ours
+    Worth:   NAS-Bench-NLP, tau on WikiText-2 and Penn Treebank. Cells on which it was chosen: 0.77 and 0.75
+        against 0.71 and 0.68 for fading_memory, better half 0.55 and 0.55 against 0.29 and 0.25. The other
+        half of the cells: 0.66 and 0.47 against 0.68 and 0.47, better half 0.43 and 0.47 against 0.39 and
+        0.43; all intervals of the difference contain 0 there, and the lead, the number of gates, had been
+        seen on all cells before
     """
     count = getattr(probe.model, "gates", None)
     if count is None:

@@ -18,6 +18,9 @@ def lag0_gain(probe: Probe) -> float:
     Shapes:  tokens (16, 25) and two copies -> states (48, 25, H) -> float
     Cost:    1 forward, shared with fading_memory
     Source:  ours
+    Worth:   on cells trained to the end (NAS-Bench-NLP) tau 0.38 with the loss, but negative among the better
+        half; on 40 cells trained by us for three epochs 0.65, far ahead of every memory score. It tells who
+        learns the bigram part fast, not who ends well
     """
     seen = replaced_tokens(probe)
     top = seen.base[-1]
