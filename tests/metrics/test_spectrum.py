@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from judges import NULL, cosscore_of, eigscore_of, worth
 from toy_networks import Remembered, torch_probe, words
 
 from untrained.core.metric import metric
 from untrained.metrics._spectrum import correlation, cosscore, eigscore
 from untrained.nn.probe import Probe
 
-K = 1e-5
-NULL = -(math.log(K) + 1 / K)  # what one null direction costs
 light = settings(max_examples=40, deadline=None)
 
 
@@ -25,24 +22,6 @@ def rows(seed, n, samples):
     rng = np.random.default_rng(seed)
     size = 10.0 ** rng.integers(-6, 6, size=(n, 1))
     return size * (rng.normal(size=(n, samples)) + rng.normal(size=(n, 1)))
-
-
-def eigscore_of(matrix):
-    """As the authors have it: a general solver, whose tiny imaginary and negative parts are dropped."""
-    values = np.linalg.eig(np.corrcoef(matrix))[0].real.clip(min=0)
-    return -sum(math.log(v + K) + 1 / (v + K) for v in values)
-
-
-def cosscore_of(matrix):
-    total, n = 0.0, len(matrix)
-    for i in range(n):
-        for j in range(n):
-            if i != j:
-                lengths = math.sqrt(sum(a * a for a in matrix[i])) * math.sqrt(sum(b * b for b in matrix[j]))
-                total += abs(sum(a * b for a, b in zip(matrix[i], matrix[j], strict=True)) / lengths) ** (
-                    1 / 20
-                )
-    return 1 - total / (2 * (n * n - n))
 
 
 @light
@@ -121,10 +100,6 @@ def remembered(*layers):
 SAME = [[0, 1, 0, -1], [0, 2, 0, -2]]  # correlation 1: eigenvalues 0 and 2
 APART = [[0, 1, 0, -1], [1, 0, -1, 0]]  # correlation 0: eigenvalues 1 and 1
 DEAD = [[0, 1, 0, -1], [3, 3, 3, 3]]  # the second unit is null: eigenvalues 0 and 1
-
-
-def worth(*eigenvalues):
-    return -sum(math.log(v + K) + 1 / (v + K) for v in eigenvalues)
 
 
 @pytest.mark.parametrize(
