@@ -166,7 +166,9 @@ def test_saliency_of_torchs_own_modules_comes_from_their_own_backward(make):
     module = make(4, 6, num_layers=2).double()
     probe = torch_probe(module, words(3, 8, 30))
     module(probe.model.embed(probe.batch.tokens).transpose(0, 1))[0].sum().backward()
-    found = {n: float((w.detach() * w.grad).abs().sum()) for n, w in module.named_parameters() if "weight" in n}
+    found = {
+        n: float((w.detach() * w.grad).abs().sum()) for n, w in module.named_parameters() if "weight" in n
+    }
     module.zero_grad()
     assert len(found) == 4
     assert value("synaptic_saliency", probe) == pytest.approx(sum(found.values()), rel=1e-9)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from untrained.core.errors import MeasurementFailed, MissingRole
 from untrained.nn.batch import Batch
@@ -16,7 +17,7 @@ from untrained.nn.taps import Tape
 
 T = TypeVar("T")
 SMALL = 2**18  # numbers in the embedding of a batch up to which passes are run side by side
-ROLES = frozenset({"hidden", "activation"})  # what a forward pass over the whole batch writes down when asked
+ROLES = frozenset({"hidden", "activation", "attention", "mix", "preactivation", "ffn", "block"})
 
 
 @dataclass
@@ -180,6 +181,33 @@ class Probe:
         if not bool(found.any()):
             raise MeasurementFailed("the output does not depend on the input: every gradient is 0")
         return found
+
+    def loss(self) -> Tensor:
+        """Mean cross-entropy in nats per token of the batch's next tokens, with its graph."""
+        return self.once("loss", self._loss)
+
+    def _loss(self) -> Tensor:
+        decode = self._stage("decode")
+        run = self._graph()
+        with torch.enable_grad():
+            return cross_entropy(decode(run.output).flatten(0, 1), self.batch.targets.flatten())
+
+    def loss_gradients(self) -> list[Tensor]:
+        """d(loss)/dW for each of `weights()`."""
+        return self.once("loss gradients", lambda: self._towards(self.loss(), self.weights()))
+
+    def tap_gradients(self, role: str, of: str = "loss") -> list[list[Tensor]]:
+        """Gradients of the `loss`, or of the `sum` of the output, with respect to what a role wrote."""
+        self.expect(("gradients",))
+        written = self.taps(role)
+        top = self.loss() if of == "loss" else self._graph().output.sum()
+        flat = self._towards(top, [t for layer in written for t in layer])
+        ends = iter(flat)
+        return [[next(ends) for _ in layer] for layer in written]
+
+    def _towards(self, top: Tensor, wanted: Sequence[Tensor]) -> list[Tensor]:
+        found = torch.autograd.grad(top, wanted, retain_graph=True, allow_unused=True)
+        return [torch.zeros_like(w) if g is None else g for w, g in zip(wanted, found, strict=True)]
 
     def gradients(self) -> list[Tensor]:
         """d(sum of the output)/dW for each of `weights()`."""

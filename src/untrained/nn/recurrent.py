@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
+from untrained.core.errors import MissingRole
 from untrained.nn.taps import Tape
 
 Node = tuple[str, tuple[str | int, ...]]
@@ -275,7 +276,13 @@ class RecurrentLM(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """(B, T) -> logits (B, T, V); of a bare recurrent module the top states (B, T, H)"""
         top = self.encode(self.embed(tokens))
-        return top if self.bias is None else nn.functional.linear(top, self.embedding, self.bias)
+        return top if self.bias is None else self.decode(top)
+
+    def decode(self, features: Tensor) -> Tensor:
+        """(B, T, H) -> logits (B, T, V)"""
+        if self.bias is None:
+            raise MissingRole("logits", "a bare recurrent module", self.roles)
+        return nn.functional.linear(features, self.embedding, self.bias)
 
     def embedding_parameters(self) -> list[nn.Parameter]:
         """The embedding and what the tied decoder adds to it; none where they are not the model's own."""

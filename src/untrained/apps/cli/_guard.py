@@ -50,8 +50,9 @@ def forgiving(stream: TextIO | None) -> None:
 
 def tell(message: str) -> None:
     """A message for people, on stderr."""
-    with suppress(OSError, ValueError):  # nobody is left to tell
-        print(message, file=sys.stderr, flush=True)
+    if sys.stderr is not None:  # print would take stdout instead
+        with suppress(OSError, ValueError):  # nobody is left to tell
+            print(message, file=sys.stderr, flush=True)
 
 
 def stopped() -> int:
@@ -67,8 +68,10 @@ def _explained(error: Exception) -> int:
     if isinstance(error, UntrainedError):
         tell(str(error))
         return WRONG_USE if isinstance(error, UsageError) else FAILED
-    if isinstance(error, OSError) and not error.filename:
+    if isinstance(error, OSError) and error.strerror and not error.filename:
         _drop_output()  # a full disk behind `> file`; Python would try again at its end
+        tell(f"the output cannot be written: {error.strerror}")
+        return FAILED
     said = " ".join(str(error).split())[:LONGEST]
     what = f"{type(error).__name__}: {said}" if said else type(error).__name__
     tell(f"this was not foreseen: {what} ({DEBUG}=1 shows where)")

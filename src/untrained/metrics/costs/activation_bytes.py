@@ -19,6 +19,7 @@ def activation_bytes(probe: Probe) -> float:
     Cost:    1 short forward
     Source:  torch.autograd.graph.saved_tensors_hooks
     """
+    tokens = probe.batch.tokens[:1, :STEPS].clone()  # saved as a whole, so without the rest of the batch
     weights = {w.untyped_storage().data_ptr() for w in probe.model.parameters()}
     saved: dict[int, int] = {}
     kept: list[Tensor] = []  # an address is only unique while its tensor lives
@@ -31,5 +32,5 @@ def activation_bytes(probe: Probe) -> float:
         return tensor
 
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
-        probe.model(probe.batch.tokens[:1, :STEPS])
-    return sum(saved.values()) / STEPS
+        probe.model(tokens)
+    return sum(saved.values()) / tokens.numel()

@@ -23,7 +23,7 @@ def flops(probe: Probe) -> float:
 
 
 def _counted(probe: Probe, model: nn.Module) -> int:
-    counter = FlopCounterMode(display=False)
+    counter, tokens = FlopCounterMode(display=False), probe.batch.tokens[:1, :STEPS]
     with torch.no_grad(), counter:
-        probe.model(probe.batch.tokens[:1, :STEPS])
-    return counter.get_total_flops() // STEPS
+        model(tokens)
+    return counter.get_total_flops() // tokens.numel()
