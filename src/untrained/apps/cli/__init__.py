@@ -7,12 +7,13 @@ import sys
 
 def main() -> None:
     """The console script; ends the process with 0 (good), 1 (failed work), 2 (wrong use) or 130 (Ctrl-C)."""
-    from untrained.apps.cli._guard import forgiving, stopped
-
     try:
-        forgiving(sys.stdout)
+        from untrained.apps.cli._guard import forgiving
         from untrained.apps.cli.app import app
 
+        forgiving(sys.stdout)
         app()
     except KeyboardInterrupt:  # before or after a command's own guard
-        raise SystemExit(stopped()) from None
+        if sys.stderr is not None:
+            print("\nstopped", file=sys.stderr)
+        raise SystemExit(130) from None

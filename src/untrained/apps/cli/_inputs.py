@@ -14,6 +14,7 @@ from untrained.core.errors import InvalidArchitecture, UsageError
 from untrained.core.space import Space
 
 LARGEST = 256 * 2**20  # bytes of a file of architectures; some half a million of them
+SHOWN = 70  # characters of a bad line
 MAKE = "make one: untrained sample rnn_cell -n 100 > cells.jsonl"
 
 
@@ -119,41 +120,37 @@ def _bytes(path: str, name: str) -> bytes:
 def _records(name: str, text: str) -> Iterator[tuple[str, Any]]:
     """(position, JSON value) of everything in the text, whichever of the forms it has."""
     lines = [(i, line) for i, line in enumerate(text.split("\n"), 1) if line.strip()]
-    if len(lines) > 1 and isinstance(_parsed(lines[0][1]), dict):
-        for i, line in lines:
-            yield f"line {i}", _parsed_line(name, i, line)
-        return
-    whole = _parsed_whole(name, text)
-    if isinstance(whole, list):
-        yield from ((f"item {i}", item) for i, item in enumerate(whole, 1))
+    try:
+        whole = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        if len(lines) == 1 or not any(_is_object(line) for _, line in lines):
+            raise _not_json(name, 1, text, error) from None
     else:
-        yield f"line {lines[0][0]}", whole
+        if isinstance(whole, list):
+            yield from ((f"item {i}", item) for i, item in enumerate(whole, 1))
+        else:
+            yield f"line {lines[0][0]}", whole
+        return
+    for i, line in lines:
+        try:
+            yield f"line {i}", json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise _not_json(name, i, line, error) from None
 
 
-def _parsed(line: str) -> Any:
+def _is_object(line: str) -> bool:
     try:
-        return json.loads(line)
+        return isinstance(json.loads(line), dict)
     except (ValueError, RecursionError):
-        return None
+        return False
 
 
-def _parsed_line(name: str, number: int, line: str) -> Any:
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError) as error:
-        said = (
-            f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
-        )
-        raise UsageError(f"{name}, line {number}: not JSON: {said}.\n  {line.strip()[:70]}") from None
-
-
-def _parsed_whole(name: str, text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        line = text.split("\n")[error.lineno - 1].strip()[:70]
-        raise UsageError(
-            f"{name}, line {error.lineno}: not JSON: {error.msg} at column {error.colno}.\n  {line}\n  {MAKE}"
-        ) from None
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{name}: not JSON that can be read: {error}.\n  {MAKE}") from None
+def _not_json(name: str, first: int, text: str, error: Exception) -> UsageError:
+    """What is wrong with a text that begins in line `first`, and in which line."""
+    if not isinstance(error, json.JSONDecodeError):
+        return UsageError(f"{name}, line {first}: not JSON that can be read: {error}.\n  {MAKE}")
+    there = text.split("\n")[error.lineno - 1].strip()[:SHOWN]
+    return UsageError(
+        f"{name}, line {first + error.lineno - 1}: not JSON: {error.msg}, column {error.colno}.\n"
+        f"  {there}\n  {MAKE}"
+    )

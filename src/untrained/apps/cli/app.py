@@ -73,7 +73,7 @@ def untrained(
     \b
     untrained list                                      what there is
     untrained score --recipe lstm --proxy fading_memory
-    untrained search rnn_cell --where "params <= 8e6" --trials 500 --store study.db
+    untrained search rnn_cell --where "params <= 8e6" --store study.db
     untrained report study.db
 
     Every command takes --json and --help. Exit codes: 0 good, 1 failed work, 2 wrong use.

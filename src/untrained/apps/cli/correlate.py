@@ -55,7 +55,7 @@ def correlate(
 
     The plain sizes stand among the rows: a score that does not beat them says no more than they do.
 
-    published:NAME, or published:all, takes values that the benchmark's authors printed; nothing is built
+    published:NAME, or published:all, takes values that the benchmark's authors printed; nothing is scored
     then. With --json: a list with one record per score and truth.
 
     \b

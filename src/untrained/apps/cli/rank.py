@@ -70,9 +70,10 @@ def rank(
             device=device,
             progress=tick,
         )
-    for place in ranking:
+    for place in ranking:  # without the first metric there is no order, whatever the others say
         tally.see({ranking.metrics[0]: place.measurements[ranking.metrics[0]]})
     places = list(ranking)[:top]
+    reasons = dict.fromkeys(m.reason for p in ranking for m in p.measurements.values() if m.reason)
     if json:
         print_records(_record(i, place) for i, place in enumerate(places, 1))
     else:
@@ -82,7 +83,7 @@ def rank(
             f"the best {len(places):,} of {len(ranking):,}" if len(places) < len(ranking) else "best first"
         )
         print(f"{shown} by {first.metric}: {first.better} is better")
-        print_notes(tally.reasons, most=5)
+        print_notes(list(reasons), most=5)
     tally.end()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -77,58 +77,67 @@ def search(
     With --json: one object with the question, the counts, the best and the front.
 
     \b
-    untrained search rnn_cell --where "params <= 8e6" --trials 500 --store study.db
-    untrained search rnn_cell --maximize fading_memory --minimize params --trials 2000
+    untrained search rnn_cell --where "params <= 8e6" --store study.db
+    untrained search rnn_cell --maximize fading_memory --minimize params
     """
-    from untrained.apps.cli._guard import tell
-    from untrained.apps.cli._measuring import check_device
-    from untrained.apps.cli._progress import progress
     from untrained.apps.cli._screen import print_record
-    from untrained.apps.names import split_names
     from untrained.apps.report.study import record
     from untrained.core.errors import UsageError
 
     if resume and store is None:
         raise UsageError("--resume needs to know what to go on with: --store study.db")
-    start, new = 0.0, 0
+    study, new, spent = _searched(
+        space,
+        maximize=_names(maximize),
+        minimize=_names(minimize),
+        where=where,
+        strategy=strategy,
+        trials=trials,
+        seed=seed,
+        store=store,
+        resume=resume,
+        also=_names(also),
+        text=text,
+        scale=scale,
+        device=device,
+    )
+    if json:
+        print_record(record(study) | {"new_trials": new, "seconds": spent})
+    else:
+        _print(study, new, spent)
+    _end(study)
+
+
+def _names(typed: Metrics) -> list[str]:
+    from untrained.apps.names import split_names
+
+    return split_names(typed) if typed else []
+
+
+def _searched(space: str, *, store: str | None, device: str, **asked: Any) -> tuple[Study, int, float]:
+    """The study, how many trials are new, and the seconds that they took."""
+    from untrained.apps.cli._guard import tell
+    from untrained.apps.cli._measuring import check_device
+    from untrained.apps.cli._progress import progress
+
+    new = 0
     with progress(f"searching {space}") as tick:
         from untrained.apps import api
-
-        check_device(device)
 
         def step(done: int, total: int) -> None:
             nonlocal new
             new += 1
             tick(done, total)
 
+        check_device(device)
         start = time.perf_counter()
         try:
-            study = api.search(
-                space,
-                maximize=split_names(maximize) if maximize else (),
-                minimize=split_names(minimize) if minimize else (),
-                where=where,
-                strategy=strategy,
-                trials=trials,
-                seed=seed,
-                store=store,
-                resume=resume,
-                also=split_names(also) if also else (),
-                text=text,
-                scale=scale,
-                device=device,
-                progress=step,
-            )
+            study = api.search(space, store=store, device=device, progress=step, **asked)
         except KeyboardInterrupt:
             if store is not None:
-                tell(f"\n{new:,} new trials are in {store}; go on with the same command and --resume")
+                tell(f"\nnew trials in {store}: {new:,}; to go on, type the same and --resume")
             raise
-    spent = time.perf_counter() - start
-    if json:
-        print_record(record(study) | {"new_trials": new, "seconds": spent})
-    else:
-        _print(study, new, spent)
-    _end(study)
+        return study, new, time.perf_counter() - start
 
 
 def _print(study: Study, new: int, spent: float) -> None:
