@@ -88,7 +88,6 @@ WRONG = {
     "limit of two": ([*CORRELATE, ".", "--limit", "2"], "--limit"),
     "no seeds": ([*CORRELATE, ".", "--seeds", "0"], "--seeds"),
     "no data": ([*CORRELATE, "."], "untrained data get nas_bench_nlp"),
-    "no such versus": ([*CORRELATE, ".", "--versus", "nods"], "Did you mean 'nodes'?"),
     "no such folder": ([*CORRELATE, ".", "--scores", "nowhere/x.csv"], "mkdir -p"),
     "scores to a folder": ([*CORRELATE, ".", "--scores", "."], "this is a folder"),
     "get of nothing": (["data", "get", "nope"], "untrained list benchmark"),
@@ -105,7 +104,7 @@ def test_wrong_use(wrong, words, said, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["-p", "published:nope"], "no published value of nas_bench_nlp is called 'nope'"),
+        (["-p", "published:nope"], "no published metric is called 'nope'"),
         (["-p", "fading_memry"], "Did you mean 'fading_memory'"),
         (["--scale", "huge"], "no scale is called 'huge'"),
         (["--text", "nothing.txt"], "cannot read the text"),
@@ -115,15 +114,23 @@ def test_wrong_names(wrong, data, words, said):
     assert said in wrong(*CORRELATE, data, *words)
 
 
+def test_an_unknown_score_to_compare_with_is_said_before_the_work(wrong, data):
+    assert "Did you mean 'nodes'?" in wrong(*CORRELATE, data, "--versus", "nods")
+
+
 def test_data_list_says_what_is_here(run, data, tmp_path):
-    said = run("data", "list", "--data", data).stdout
-    assert str(data / "RNN_results.csv") in said
-    assert "not here" not in said
-    assert "untrained data get NAME" in (missing := run("data", "list", "--data", tmp_path).stdout)
-    assert missing.count("not here") == 2
+    def mine(folder) -> list[str]:
+        lines = run("data", "list", "--data", folder).stdout.splitlines()
+        return [line for line in lines if line.startswith("nas_bench_nlp ")]
+
+    assert [line.split()[-1] for line in mine(data)] == [
+        str(data / name) for name in ("wikitext2_logs.zip", "RNN_results.csv")
+    ]
+    assert all(line.endswith(" not here") for line in mine(tmp_path))
+    assert "untrained data get NAME" in run("data", "list", "--data", tmp_path).stdout
     records = json.loads(run("data", "list", "--data", tmp_path, "--json").stdout)
     assert {r["path"] for r in records} == {None}
-    assert all(r["url"].startswith("https://") and len(r["sha256"]) == 64 for r in records)
+    assert all(r["url"].startswith("https://") and len(r["sha256"]) in {0, 64} for r in records)
 
 
 def test_data_verify_says_both_hashes(run, data):

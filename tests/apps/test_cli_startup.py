@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -42,11 +41,12 @@ def test_sample_loads_no_torch():
 @pytest.mark.parametrize("words", [["--help"], ["list"]], ids=" ".join)
 def test_help_and_list_take_less_than_300_ms(words):
     def seconds() -> float:
-        start = time.perf_counter()
+        before = os.times()
         assert python("-m", "untrained", *words).returncode == 0
-        return time.perf_counter() - start
+        after = os.times()  # processor time, as wall time tells more of what else the machine does
+        return after.children_user + after.children_system - before.children_user - before.children_system
 
-    assert any(seconds() < 0.3 for _ in range(8))  # the machine does other things too
+    assert any(seconds() < 0.3 for _ in range(5))
 
 
 def test_help_shows_every_command(run):

@@ -16,11 +16,12 @@ from untrained.apps.parallel import Progress, measure_all
 from untrained.apps.probing import Lab, flat
 from untrained.core import registry
 from untrained.core.benchmark import Benchmark, Row, Target
-from untrained.core.errors import BadData, UnknownName, UsageError
+from untrained.core.errors import BadData, UnknownName
 from untrained.core.metric import Metric, metric
 from untrained.core.statistics import agreement, kendall_tau, paired_bootstrap
 
 PUBLISHED = "published:"
+EVERY = ("...", "all", "*")  # as in published:all
 SIZES = ("params", "params_nonembedding", "flops")
 SIZE = "params_nonembedding"  # within 5 % of it, a pair is hard
 DRAWS = 1_000  # bootstrap resamples; a fifth of it for tables of thousands
@@ -69,12 +70,16 @@ def correlate(
     the plain sizes are always added, each taken as "more is better".
     """
     metrics, published = _split(proxies, benchmark, rows)
+    if versus is not None:
+        more, other = _split(_scored_for(versus, lab, rows), benchmark, rows)
+        metrics, published = _distinct([*metrics, *more]), list(dict.fromkeys([*published, *other]))
+        versus = other[0] if other else versus
     kept = list(rows) if published else [r for r in rows if r.architecture]
     if not kept:
         raise BadData(f"{benchmark.name}: no row has an architecture, so nothing can be built and scored")
     columns: Columns = {name: [_published(r, name) for r in kept] for name in published}
     scored, seconds, reasons = _score(kept, metrics, lab, seeds, workers, progress)
-    sizes = _sizes(kept, lab)
+    sizes = _sizes(kept, lab, reasons)
     columns |= scored | {k: v for k, v in sizes.items() if k not in scored}
     records = _records(benchmark, kept, columns, set(sizes), _directions(metrics), seconds, versus)
     return Correlation(benchmark, records, kept, columns, _notes(kept, reasons))
@@ -88,17 +93,37 @@ def _split(
     for name in proxies:
         if name.startswith(PUBLISHED):
             bare = name.removeprefix(PUBLISHED)
-            found = [k for k in known if bare in ("...", "all", "*", k)] or [
-                k for k in known if k.startswith(f"{bare}.")
-            ]
-            if not found:
-                raise UnknownName(f"published value of {benchmark.name}", bare, known)
-            published += [f"{PUBLISHED}{k}" for k in found]
+            found = known if bare in EVERY else [k for k in known if k == bare or k.startswith(f"{bare}.")]
+            published += [f"{PUBLISHED}{k}" for k in found or [benchmark.published_name(bare)]]
         elif name == "all":
             metrics += [metric(n) for n in registry.names("proxy")]
         else:
             metrics.append(metric(name))
-    return list({m.label: m for m in metrics}.values()), list(dict.fromkeys(published))
+    return _distinct(metrics), list(dict.fromkeys(published))
+
+
+def _scored_for(versus: str, lab: Lab, rows: Sequence[Row]) -> list[str]:
+    """What has to be scored to compare with `versus`: of a part the whole metric, of a plain order nothing.
+
+    Raises UnknownName now rather than after the work.
+    """
+    if versus.startswith(PUBLISHED):
+        return [versus]
+    bare = versus.partition(":")[0]
+    metrics = registry.names("proxy") + registry.names("cost")
+    if bare in metrics:
+        return [versus]
+    if bare.partition(".")[0] in metrics:
+        return [bare.partition(".")[0] + versus.removeprefix(bare)]
+    first = next((r.architecture for r in rows if r.architecture), None)
+    orders = list(lab.space.baseline(first)) if first else []
+    if versus not in orders:
+        raise UnknownName("score to compare with", versus, metrics + orders, more="untrained list proxy")
+    return []
+
+
+def _distinct(metrics: Sequence[Metric]) -> list[Metric]:
+    return list({m.label: m for m in metrics}.values())
 
 
 def _published(row: Row, name: str) -> float | None:
@@ -150,14 +175,19 @@ def _score(
     return columns, seconds, reasons
 
 
-def _sizes(rows: Sequence[Row], lab: Lab) -> Columns:
-    """The plain sizes and the space's own simple orders, for the rows that can be built."""
+def _sizes(rows: Sequence[Row], lab: Lab, reasons: dict[str, str]) -> Columns:
+    """The plain sizes and the space's own simple orders, for the rows that can be built.
+
+    Failures are added to `reasons`.
+    """
     metrics = [metric(name) for name in SIZES]
     columns: Columns = {}
     for i, row in enumerate(rows):
         if row.architecture is None:
             continue
-        found = flat(lab.measure(row.architecture, metrics)) | lab.space.baseline(row.architecture)
+        sizes = lab.measure(row.architecture, metrics)
+        reasons |= {f"{row.key}: {m.metric}": m.reason for m in sizes.values() if m.reason}
+        found = flat(sizes) | lab.space.baseline(row.architecture)
         for name, value in found.items():
             columns.setdefault(name, [None] * len(rows))[i] = value
     return columns
@@ -177,8 +207,6 @@ def _records(
     seconds: Mapping[str, float],
     versus: str | None,
 ) -> list[dict[str, Any]]:
-    if versus is not None and versus not in columns:
-        raise UsageError(f"--versus {versus}: not among the scores: {', '.join(columns)}")
     signed = {
         name: [None if v is None else v * _sign(name, benchmark, sizes, directions) for v in column]
         for name, column in columns.items()

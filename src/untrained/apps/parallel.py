@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -74,6 +75,7 @@ def _results(
 def _begin(lab: Lab, labels: list[str], seeds: int) -> None:
     from untrained.apps.probing import resolve
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's to say
     global _task
     _task = (lab, resolve(labels), seeds)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from untrained.apps.names import split_names
 from untrained.core import registry
 from untrained.core.architecture import Architecture
 from untrained.core.errors import UsageError
@@ -19,17 +21,19 @@ from untrained.core.metric import Measurement, Metric, metric
 from untrained.core.space import Shape, Space
 from untrained.core.text import Corpus, load
 from untrained.nn import batch as batches
+from untrained.nn.adapters import adapt
 from untrained.nn.batch import Batch
 from untrained.nn.numerics import quiet_numbers
 from untrained.nn.probe import Probe
-from untrained.nn.recurrent import from_torch
 
 FOREIGN = Shape(vocabulary=2_000, sequences=50, length=35)  # what a bare recurrent module is shown
+FOREIGN_TRANSFORMER = Shape(vocabulary=2_000, sequences=16, length=64)
 
 
 def resolve(names: str | Metric | Iterable[str | Metric]) -> list[Metric]:
     """Metrics by name, `all` being every proxy; raises UnknownName with the nearest names."""
-    asked = [names] if isinstance(names, str | Metric) else list(names)
+    typed = [names] if isinstance(names, str | Metric) else list(names)
+    asked = [m for n in typed for m in (split_names(n) if isinstance(n, str) else [n])]
     found: list[Metric] = []
     for name in asked:
         if name == "all":
@@ -77,6 +81,74 @@ class Lab:
         )
 
     def measure(
+        self, arch: Architecture, metrics: Sequence[Metric], seeds: int = 1
+    ) -> dict[str, Measurement]:
+        """Every metric of one architecture by label; see `measure`."""
+        return measure(metrics, lambda kind, seed: self.probe(arch, kind, seed), seeds)
+
+    def check_text(self) -> None:
+        """Raises BadText now rather than once for every architecture."""
+        shape = self.space.shape(self.scale)
+        _batch(self.corpus or load(), shape, 0)
+
+
+def generator(seed: int) -> torch.Generator:
+    """Luck for the weights of draw `seed`; on the CPU, so that every device gets the same network."""
+    return torch.Generator().manual_seed(1_000_003 * (seed + 1))
+
+
+def foreign_probe(
+    model: nn.Module | Callable[[], nn.Module],
+    corpus: Corpus,
+    seed: int,
+    device: str,
+    batch: Batch | None = None,
+    counts: Callable[[], Mapping[str, int]] = dict,
+) -> Probe:
+    """A probe of somebody's own module; raises UsageError for a kind of module that no adapter takes.
+
+    A function is called when the network is needed. The module that was handed in stays on its device.
+    """
+
+    @lru_cache(maxsize=1)
+    def ready() -> nn.Module:
+        module = model if isinstance(model, nn.Module) else model()
+        made = adapt(module, vocabulary=FOREIGN.vocabulary, generator=generator(seed))
+        here = {w.device for w in made.parameters()} | {torch.device(device)}
+        return made if len(here) == 1 else deepcopy(made).to(device)
+
+    def shown() -> Batch:
+        return _batch(corpus, foreign_shape(ready()), seed) if batch is None else _fitting(batch, ready())
+
+    if isinstance(model, nn.Module):
+        ready()  # a wrong kind of module is told now
+    return Probe(ready, shown, seed=seed, counts=counts, device=device)
+
+
+def foreign_shape(model: nn.Module) -> Shape:
+    """What an adapted module is shown where nobody gives a batch: never its longest sequence."""
+    usual = FOREIGN_TRANSFORMER if "attention" in getattr(model, "roles", ()) else FOREIGN
+    words, positions = getattr(model, "vocabulary", usual.vocabulary), getattr(model, "positions", None)
+    length = min(usual.length, positions) if isinstance(positions, int) else usual.length
+    return Shape(min(usual.vocabulary, int(words)), usual.sequences, length)
+
+
+def _fitting(batch: Batch, model: nn.Module) -> Batch:
+    """The batch; raises UsageError for words or positions that the model does not have."""
+    words, positions = getattr(model, "vocabulary", None), getattr(model, "positions", None)
+    low, high = int(batch.tokens.min()), int(torch.max(batch.tokens.max(), batch.targets.max()))
+    if low < 0 or (isinstance(words, int) and high >= words):
+        raise UsageError(
+            f"the batch has token ids from {low} to {high}, and the model knows 0 to {(words or 0) - 1}"
+        )
+    if isinstance(positions, int) and batch.shape[1] > positions:
+        raise UsageError(
+            f"the batch has sequences of {batch.shape[1]} tokens, and the model {positions} positions"
+        )
+    return batch
+
+
+def measure(
         self, arch: Architecture, metrics: Sequence[Metric], seeds: int = 1
     ) -> dict[str, Measurement]:
         """Every metric of one architecture by label; see `measure`."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from untrained import __version__
+from untrained.apps.names import split_names
 from untrained.apps.parallel import Progress
 from untrained.apps.probing import Lab
 from untrained.core import registry
@@ -55,7 +56,7 @@ def search(
         seed=seed,
         scale=lab.scale,
         text=lab.corpus.sha256 if lab.corpus else "",
-        also=tuple(_listed(also)),
+        also=tuple(map(_label, _listed(also))),
         version=__version__,
     )
     chosen = make(strategy, lab.space)
@@ -87,7 +88,7 @@ def search(
 
 
 def _listed(names: Names) -> list[str]:
-    return [names] if isinstance(names, str) else list(names)
+    return split_names(names) if names else []
 
 
 def _direction(text: str) -> Better:

@@ -46,6 +46,7 @@ class File:
     bytes: int | None
     """size in bytes where known"""
     sha256: str
+    """of the file as published; empty where the authors publish another form, whose address `url` then is"""
     licence: str
 
 
@@ -107,7 +108,12 @@ class Benchmark(ABC):
     @classmethod
     def find(cls, root: Path, name: str) -> Path | None:
         """The file of that name in one of `places(root)`; None where it is not there."""
-        return next((p for place in cls.places(root) if (p := place / name).is_file()), None)
+        return next((p for place in cls.places(root) if (p := cls.within(place, name))), None)
+
+    @classmethod
+    def within(cls, folder: Path, name: str) -> Path | None:
+        """The file of that name right in a folder; a benchmark may take other spellings of the name too."""
+        return path if (path := folder / name).is_file() else None
 
     @classmethod
     def published_name(cls, name: str) -> str:

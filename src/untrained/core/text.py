@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections import Counter
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,8 @@ LARGEST = 16 * 2**20  # bytes read from a file; far more than any proxy looks at
 RARE = 0  # number of every word outside the vocabulary
 
 # Markup such as <unk>, words, single marks, single CJK characters (which no spaces separate), line ends.
-_WORD = re.compile(r"<\w+>|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+|[^\w\s]|\n")
+_CJK = r"\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+_WORD = re.compile(rf"<\w+>|[{_CJK}]|[^\W_{_CJK}]+|[^\w\s]|\n")
 
 
 @dataclass(frozen=True)
@@ -67,19 +68,25 @@ class Corpus:
         return f"the text {self.source}" if self.source else "the text that Python ships"
 
 
-@lru_cache(maxsize=4)
 def load(path: str | Path | None = None) -> Corpus:
     """A UTF-8 text file; without one, the English help topics that Python itself ships.
 
     Raises BadText for a file that is missing, empty, binary or not UTF-8. Of a huge file the first
     16 MiB are read.
     """
-    if path is None:
-        from pydoc_data.topics import topics
+    return _shipped() if path is None else _read(Path(path))
 
-        return Corpus("\n".join(topics[key] for key in sorted(topics)), "")
+
+@cache
+def _shipped() -> Corpus:
+    from pydoc_data.topics import topics
+
+    return Corpus("\n".join(topics[key] for key in sorted(topics)), "")
+
+
+def _read(path: Path) -> Corpus:
     try:
-        with Path(path).open("rb") as file:
+        with path.open("rb") as file:
             raw = file.read(LARGEST)
             cut = bool(file.read(1))
     except OSError as error:

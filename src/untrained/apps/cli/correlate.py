@@ -69,8 +69,6 @@ def correlate(
     from untrained.apps.names import split_names
 
     names = split_names(proxy)
-    if versus is not None:
-        names += _compared(benchmark, versus, names)
     path = None if scores is None else target("--scores", scores)
     with progress("correlating") as tick:
         from untrained.apps import api
@@ -96,29 +94,6 @@ def correlate(
     else:
         _print(found, versus)
     _end(found, names)
-
-
-def _compared(benchmark: str, versus: str, names: list[str]) -> list[str]:
-    """What has to be scored as well to compare with `versus`; UsageError now rather than after the work."""
-    from random import Random
-
-    from untrained.apps.cli._inputs import space_named
-    from untrained.apps.report.command import metric_name
-    from untrained.core import registry
-    from untrained.core.errors import UnknownName
-
-    name = metric_name(versus)
-    metrics = registry.names("proxy") + registry.names("cost")
-    if name == "published" or versus in names:
-        return [versus]
-    if name in metrics:
-        # Of a part (`fading_memory.live`) the whole metric is scored, where it is not asked for anyway.
-        return [] if any(n == "all" or metric_name(n) == name for n in names) else [name]
-    space = space_named(registry.get("benchmark", benchmark).space)
-    sizes = list(space.baseline(space.sample(Random(0))))
-    if name not in sizes:
-        raise UnknownName("score to compare with", versus, metrics + sizes, more="untrained list proxy")
-    return []
 
 
 def _print(found: Correlation, versus: str | None) -> None:

@@ -82,8 +82,9 @@ def verify(name: Name, data: Data = None, json: Json = False) -> None:
         )
     for c in [] if json else checks:
         print(f"{c.status:8} {c.path}" + ("" if c.bytes is None else f" ({c.bytes:,} bytes)"))
-        print(f"         published {c.file.sha256}\n         found     {c.sha256 or '(no file)'}")
-    if bad := [c for c in checks if c.status != "ok"]:
+        print(f"         published {c.file.sha256 or '(in another form only)'}")
+        print(f"         found     {c.sha256 or '(no file)'}")
+    if bad := [c for c in checks if c.status not in {"ok", "unchecked"}]:
         said = ", ".join(f"{c.file.name} {'is missing' if c.status == 'missing' else 'differs'}" for c in bad)
         part = any(c.status == "differs" for c in bad)
         raise UntrainedError(
