@@ -153,7 +153,7 @@ def check_benchmark(name: str) -> None:
         assert target.better in {"higher", "lower"}
     for file in found.files:
         assert file.url.startswith("https://")
-        assert len(file.sha256) == 64
+        assert len(file.sha256) in {0, 64}
         assert file.licence
     missing = [word for word in ("Source", "Licence", "Rows", "Bytes") if f"{word}:" not in _doc(type(found))]
     assert not missing, f"benchmark {name}: the docstring lacks {', '.join(missing)}"

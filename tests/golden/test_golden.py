@@ -33,5 +33,5 @@ def test_values_on_known_cells_are_those_that_were_pinned(tmp_path):
     for cell, arch in cells.items():
         scores = ut.score(arch, steady, text=words)
         found |= {f"{cell}: {name}": m.value for name, m in scores.items() if m.ok}
-    assert len(found) > 5 * (len(steady) - 1)
+    assert len(found) > 2 * len(steady), "most metrics have no value on any cell"
     golden(HERE / "rnn_cells.json", found, write=os.environ.get("UNTRAINED_PIN") == "1")

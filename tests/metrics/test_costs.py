@@ -41,14 +41,14 @@ def check_closed_forms(arch, scale):
     assert counts["params"] == sum(sizes.values())
     assert counts["params_nonembedding"] == sum(sizes.values()) - sizes["embedding"] - sizes["bias"]
     tokens = torch.arange(6).reshape(2, 3)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    with FlopCounterMode(display=False) as counter:  # with gradients, as it does not see sums made in place
         model(tokens)
     assert counts["flops"] == counter.get_total_flops() / 6
     probe = Probe(model, words(2, 3, 10))  # no closed form: the metrics must look for themselves
     assert {name: value(name, probe) for name in counts} == counts
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(CELLS)
 def test_closed_forms_are_those_of_the_built_network(arch):
     check_closed_forms(arch, "probe")

@@ -14,7 +14,7 @@ from untrained.core.metric import metric
 from untrained.metrics._spectrum import correlation, cosscore, eigscore
 from untrained.nn.probe import Probe
 
-light = settings(max_examples=40, deadline=None)
+light = settings(max_examples=20, deadline=None)
 
 
 def rows(seed, n, samples):

@@ -12,6 +12,13 @@ from untrained.nn.batch import Batch
 from untrained.nn.probe import Probe
 from untrained.nn.recurrent import GraphLayer, RecurrentLM, from_torch
 
+SCORES = ("jacobian_covariance", "jacobian_cosine")
+JACOBIAN = tuple(noise + score for score in SCORES for noise in ("", "large_noise_", "more_noised_"))
+SALIENCY = ("synaptic_saliency", "hidden_synaptic_saliency")
+PUBLISHED = ("hidden_covariance", "activation_distance", *SALIENCY, *JACOBIAN)  # of recurrent cells
+MEMORY = ("fading_memory", "layered_memory", "gated_memory")
+RECURRENT = (*PUBLISHED, *MEMORY, "lag0_gain")
+
 LINEAR = ((("linear", ("x", "h_prev_0")),), (0,))  # h = x W + h U + b, nothing else
 
 

@@ -5,31 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, overload
+from typing import overload
 
 from untrained.apps.correlation import Correlation
 from untrained.apps.correlation import correlate as _correlate
+from untrained.apps.foreign import Foreign, foreigners, rank_foreign
 from untrained.apps.parallel import Progress, measure_all
-from untrained.apps.probing import Lab, foreign_probe, measure, resolve
+from untrained.apps.probing import Lab, resolve
 from untrained.apps.ranking import Ranking, ranked
 from untrained.apps.searching import search as _search
-from untrained.core import registry
 from untrained.core.architecture import Architecture
+from untrained.core.benchmark import Benchmark
 from untrained.core.errors import UsageError
 from untrained.core.metric import Measurement, Metric
+from untrained.core.named import construct
 from untrained.core.space import Space
 from untrained.core.study import Study
 from untrained.core.text import Corpus, load
-
-if TYPE_CHECKING:
-    from torch import nn
 
 Names = str | Metric | Iterable[str | Metric]
 
 
 def space(name: str, **options: object) -> Space:
-    """The search space of that name; raises UnknownName with the nearest names."""
-    found: Space = registry.get("space", name)(**options)
+    """The search space of that name, options behind a colon or as keywords; UnknownName, UsageError."""
+    found: Space = construct("space", name, **options)
     return found
 
 
@@ -42,17 +41,19 @@ def lab(
     space: str | Space, *, scale: str = "probe", text: str | Path | Corpus | None = None, device: str = "cpu"
 ) -> Lab:
     """The fixed part of every measurement: space, scale, text, device. Bad text is told here."""
-    where = space if isinstance(space, Space) else globals()["space"](space)
-    made = Lab(where, scale, text if isinstance(text, Corpus) else load(text), device)
+    where: Space = space if isinstance(space, Space) else construct("space", space)
+    corpus = text if isinstance(text, Corpus) else load(text)
+    made = Lab(where, scale, corpus, device, typed=space if isinstance(space, str) else "")
     made.check_text()
     return made
 
 
 @overload
 def score(  # type: ignore[overload-overlap]
-    what: Architecture | nn.Module,
+    what: object,
     proxies: str | Metric,
     *,
+    batch: object = ...,
     text: str | Path | None = ...,
     scale: str = ...,
     seeds: int = ...,
@@ -60,41 +61,51 @@ def score(  # type: ignore[overload-overlap]
 ) -> Measurement: ...
 @overload
 def score(
-    what: Architecture | nn.Module,
+    what: object,
     proxies: Iterable[str | Metric],
     *,
+    batch: object = ...,
     text: str | Path | None = ...,
     scale: str = ...,
     seeds: int = ...,
     device: str = ...,
 ) -> dict[str, Measurement]: ...
 def score(
-    what: Architecture | nn.Module,
+    what: object,
     proxies: Names,
     *,
+    batch: object = None,
     text: str | Path | None = None,
     scale: str = "probe",
     seeds: int = 1,
     device: str = "cpu",
 ) -> Measurement | dict[str, Measurement]:
-    """Scores one untrained network: an architecture, or a module such as `nn.LSTM(64, 64)`.
+    """Scores one untrained network.
+
+    `what` is an architecture, an `nn.Module`, a Hugging Face configuration, or the path of a model directory
+    or of a config.json. A configuration gets random weights, and proxies see it with narrower heads unless
+    `scale="paper"`; costs are those of the whole. A directory with safetensors is loaded and taken as it is.
+    `batch` (a Batch, token ids (B, T), or a mapping with `input_ids`) shows a network of your own that
+    instead of the text.
 
     With several `seeds` the value is the mean over draws of weights and text window and `spread` their
-    standard deviation; the weights of a module that is handed in stay as they are.
+    standard deviation; weights that are handed in or loaded stay as they are.
     One name gives one Measurement, several give a mapping by name. A network that has no score gives a
     Measurement with `ok` False and the reason.
     """
     metrics = resolve(proxies)
     if isinstance(what, Architecture):
+        if batch is not None:
+            raise UsageError("batch goes with a network of your own; for an architecture give text=FILE")
         found = lab(what.space, scale=scale, text=text, device=device).measure(what, metrics, seeds)
     else:
-        corpus = load(text)
-        found = measure(metrics, lambda _, seed: foreign_probe(what, corpus, seed, device), seeds)
+        own = Foreign(what, load(text), batch=batch, scale=scale, device=device)
+        found = own.measure(metrics, seeds)
     return found[metrics[0].label] if isinstance(proxies, str | Metric) and len(metrics) == 1 else found
 
 
 def rank(
-    archs: Iterable[Architecture],
+    archs: Iterable[object],
     proxies: Names,
     *,
     text: str | Path | None = None,
@@ -104,8 +115,18 @@ def rank(
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> Ranking:
-    """Architectures of one space, best first by the first proxy; failed ones last, with their reason."""
-    found = list(archs)
+    """Architectures of one space, best first by the first proxy; failed ones last, with their reason.
+
+    Or networks of your own: modules, Hugging Face configurations, paths; see `score`. Configurations are
+    all made small by the same factor, and `Place.architecture` has the network's name as its `id`.
+    """
+    asked = list(archs)
+    found = [a for a in asked if isinstance(a, Architecture)]
+    if len(found) < len(asked):
+        if found:
+            raise UsageError("rank takes architectures or networks of your own, not both together")
+        own = foreigners(asked, load(text), scale=scale, device=device)
+        return rank_foreign(own, resolve(proxies), seeds)
     spaces = {a.space for a in found}
     if len(spaces) != 1:
         raise UsageError(f"rank takes architectures of one space; got {sorted(spaces) or 'none at all'}")
@@ -178,9 +199,9 @@ def correlate(
     """
     from untrained.benchmarks import folder
 
-    table = registry.get("benchmark", benchmark)()
+    table: Benchmark = construct("benchmark", benchmark)
     place = lab(table.space, scale=scale, text=text)
-    read = table.read(folder(table, None if data is None else str(data)), place.space)
+    read = table.read(folder(type(table), None if data is None else str(data)), place.space)
     rows = read.rows
     if limit is not None:
         if limit < 3:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from untrained.apps.probing import FOREIGN_TRANSFORMER, foreign_probe, generator, measure
-from untrained.apps.ranking import Place, Ranking, ranked
+from untrained.apps.ranking import Ranking, ranked
 from untrained.core.errors import MeasurementFailed, UnknownName, UsageError
 from untrained.core.metric import Measurement, Metric, metric
 from untrained.core.text import Corpus
@@ -76,6 +76,8 @@ class Foreign:
         if self.whole:
             return ("random weights", "built in full")
         small, config = self.small, self.plan.config
+        if (small.hidden_size, small.vocab_size) == (config.hidden_size, config.vocab_size):
+            return ("random weights",)
         return (
             "random weights",
             f"proxies see width {small.hidden_size} of {config.hidden_size}, {small.vocab_size} words of"
@@ -117,7 +119,8 @@ class Foreign:
             weights = self.counts["params"]
             if not self.whole and weights > LARGE:
                 raise MeasurementFailed(
-                    f"needs the whole network: {weights / 1e9:.1f} billion weights, {weights / 2**28:.0f} GiB.\n"
+                    f"needs the whole network, {weights / 1e9:.1f} billion weights in"
+                    f" {weights / 2**28:.0f} GiB.\n"
                     '  build it all the same: scale="paper" (--scale paper)'
                 )
             return sources.built(self.plan.config, generator(seed))
@@ -187,25 +190,26 @@ def price(config: Any) -> dict[str, int]:
     with FakeTensorMode():
         tokens = torch.zeros(1, 4, dtype=torch.long)
         probe = Probe(adapt(sources.built(config)), Batch(tokens, tokens))
-        return {name: int(metric(name).function(probe)) for name in PRICED}
-
-
-def rank_foreign(found: Sequence[Foreign], metrics: Sequence[Metric], seeds: int) -> Ranking:
-    """Networks of one's own side by side, best first; configurations are all made small alike."""
-    common = max((f.divisor for f in found), default=1)
-    for f in found:
-        f.divisor = 1 if f.whole else common
-    for i, f in enumerate(found):
-        if same := sum(earlier.id.partition("#")[0] == f.id for earlier in found[:i]):
-            f.id = f"{f.id}#{same + 1}"
-    results = [f.measure(metrics, seeds) for f in found]
-    places: Any = found  # these stand where architectures stand: the ranking reads their id alone
-    return ranked(places, results, metrics)
+        found = {name: metric(name).function(probe) for name in PRICED}
+    return {name: int(n) for name, n in found.items() if isinstance(n, float)}
 
 
 def foreigners(what: Iterable[object], corpus: Corpus, *, scale: str, device: str) -> list[Foreign]:
-    """Several networks of one's own."""
-    return [Foreign(one, corpus, scale=scale, device=device) for one in what]
+    """Several networks of one's own, side by side: configurations are made small by the same factor."""
+    found = [Foreign(one, corpus, scale=scale, device=device) for one in what]
+    common = max((f.divisor for f in found), default=1)
+    names: dict[str, int] = {}
+    for f in found:
+        f.divisor = 1 if f.whole else common
+        names[f.id] = names.get(f.id, 0) + 1
+        f.id += f"#{names[f.id]}" if names[f.id] > 1 else ""
+    return found
+
+
+def rank_foreign(found: Sequence[Foreign], metrics: Sequence[Metric], seeds: int) -> Ranking:
+    """Networks of one's own, best first."""
+    places: Any = found  # these stand where architectures stand: the ranking reads their id alone
+    return ranked(places, [f.measure(metrics, seeds) for f in found], metrics)
 
 
 def _name(what: object, found: sources.Blueprint | None) -> str:
@@ -220,6 +224,3 @@ def _name(what: object, found: sources.Blueprint | None) -> str:
 
 def _noted(m: Measurement, notes: tuple[str, ...]) -> Measurement:
     return Noted(**{f.name: getattr(m, f.name) for f in fields(m)}, notes=notes) if notes else m
-
-
-__all__ = ["Foreign", "Noted", "Place", "foreigners", "price", "rank_foreign"]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 
 from untrained.apps.probing import Lab
 from untrained.core.architecture import Architecture
@@ -76,8 +77,17 @@ def _begin(lab: Lab, labels: list[str], seeds: int) -> None:
     from untrained.apps.probing import resolve
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's to say
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     global _task
     _task = (lab, resolve(labels), seeds)
+
+
+def _end_with_parent() -> None:
+    """A main process that is killed cannot end its workers; they end themselves."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _one(arch: Architecture) -> Measured:

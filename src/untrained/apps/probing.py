@@ -63,6 +63,8 @@ class Lab:
     scale: str = "probe"
     corpus: Corpus | None = None
     device: str = "cpu"
+    typed: str = ""
+    """the space as the user named it, with its options; its bare name where that is empty"""
 
     def probe(self, arch: Architecture, kind: str = "proxy", seed: int = 0) -> Probe:
         """A probe of an architecture; nothing is built before something is asked of it."""
@@ -114,8 +116,9 @@ def foreign_probe(
     def ready() -> nn.Module:
         module = model if isinstance(model, nn.Module) else model()
         made = adapt(module, vocabulary=FOREIGN.vocabulary, generator=generator(seed))
-        here = {w.device for w in made.parameters()} | {torch.device(device)}
-        return made if len(here) == 1 else deepcopy(made).to(device)
+        places = [torch.device(device), *(w.device for w in made.parameters())]
+        together = len({(place.type, place.index or 0) for place in places}) == 1
+        return made if together else deepcopy(made).to(device)
 
     def shown() -> Batch:
         return _batch(corpus, foreign_shape(ready()), seed) if batch is None else _fitting(batch, ready())
@@ -146,44 +149,6 @@ def _fitting(batch: Batch, model: nn.Module) -> Batch:
             f"the batch has sequences of {batch.shape[1]} tokens, and the model {positions} positions"
         )
     return batch
-
-
-def measure(
-        self, arch: Architecture, metrics: Sequence[Metric], seeds: int = 1
-    ) -> dict[str, Measurement]:
-        """Every metric of one architecture by label; see `measure`."""
-        return measure(metrics, lambda kind, seed: self.probe(arch, kind, seed), seeds)
-
-    def check_text(self) -> None:
-        """Raises BadText now rather than once for every architecture."""
-        shape = self.space.shape(self.scale)
-        _batch(self.corpus or load(), shape, 0)
-
-
-def generator(seed: int) -> torch.Generator:
-    """Luck for the weights of draw `seed`; on the CPU, so that every device gets the same network."""
-    return torch.Generator().manual_seed(1_000_003 * (seed + 1))
-
-
-def foreign_probe(
-    model: nn.Module | Callable[[], nn.Module],
-    corpus: Corpus,
-    seed: int,
-    device: str,
-    batch: Batch | None = None,
-) -> Probe:
-    """A probe of somebody's own module; raises UsageError for a kind of module that no adapter takes."""
-    module = model if isinstance(model, nn.Module) else model()
-    if isinstance(module, nn.RNNBase):
-        ready: nn.Module = from_torch(module, vocabulary=FOREIGN.vocabulary, generator=generator(seed))
-    elif hasattr(module, "encode") and hasattr(module, "embed"):
-        ready = module
-    else:
-        raise UsageError(
-            f"no adapter for {type(module).__name__}: nn.RNN, nn.LSTM and nn.GRU have one, and any module"
-            " will do that has embed(tokens) and encode(embedded, tape); see untrained.nn.taps"
-        )
-    return Probe(ready, batch or _batch(corpus, FOREIGN, seed), seed=seed, device=device)
 
 
 def measure(

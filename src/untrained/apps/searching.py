@@ -49,7 +49,7 @@ def search(
     limits = Where.parse(where, known=_known(lab.space))
     metrics = _metrics([n for n, _ in objectives], limits, _listed(also), lab.space)
     question = Question(
-        space=lab.space.name,
+        space=lab.typed or lab.space.name,
         objectives=tuple((_label(name), _direction(b)) for name, b in objectives),
         where=limits.text,
         strategy=strategy,

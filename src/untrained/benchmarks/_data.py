@@ -28,7 +28,8 @@ class Check:
     """What became of comparing one file on disk with what its authors publish."""
 
     file: File
-    status: Literal["ok", "missing", "differs"]
+    status: Literal["ok", "missing", "differs", "unchecked"]
+    """`unchecked`: it is there, and there is no published checksum of that form"""
     path: Path
     """where it lies, or would lie"""
     sha256: str | None = None
@@ -45,7 +46,7 @@ def cache() -> Path:
 def place(benchmark: type[Benchmark], root: Path) -> Path:
     """Where in `root` a benchmark's files lie, or would lie if there are none."""
     for candidate in benchmark.places(root):
-        if any((candidate / f.name).is_file() for f in benchmark.files):
+        if any(benchmark.within(candidate, f.name) for f in benchmark.files):
             return candidate
     own = {p.name for p in benchmark.places(root)[1:]}
     return root if root.name in own else benchmark.places(root)[1]
@@ -56,7 +57,7 @@ def folder(benchmark: type[Benchmark], data: str | Path | None = None) -> Path:
     roots = [Path(data).expanduser()] if data is not None else [r for r in (_variable(), _user_cache()) if r]
     for root in roots:
         found = place(benchmark, root)
-        if any((found / f.name).is_file() for f in benchmark.files):
+        if any(benchmark.within(found, f.name) for f in benchmark.files):
             return found
     raise BadData(
         f"{benchmark.name}: its files are not there.\n"
@@ -82,10 +83,12 @@ def get(benchmark: type[Benchmark], into: Path | None = None, progress: Progress
     from untrained.benchmarks._download import download  # urllib loads for 50 ms; listing needs none of it
 
     here = place(benchmark, into or cache())
+    if unpublished := [f for f in benchmark.files if not f.sha256 and not benchmark.find(here, f.name)]:
+        raise _no_download(benchmark.name, unpublished)
     for file in benchmark.files:
-        if _checked(file, here / file.name).status != "ok":
+        if file.sha256 and _checked(file, here / file.name).status != "ok":
             download(benchmark.name, file, here / file.name, progress or _silent)
-    return [here / file.name for file in benchmark.files]
+    return [benchmark.find(here, file.name) or here / file.name for file in benchmark.files]
 
 
 def broken(benchmark: str, path: Path, what: str) -> BadData:
@@ -106,7 +109,20 @@ def _checked(file: File, path: Path) -> Check:
         return Check(file, "missing", path)
     except OSError as error:
         raise BadData(f"{path} cannot be read: {error.strerror}") from error
+    if not file.sha256:
+        return Check(file, "unchecked", path, found, size)
     return Check(file, "ok" if found == file.sha256 else "differs", path, found, size)
+
+
+def _no_download(name: str, files: list[File]) -> BadData:
+    """The error for files that exist in our layout only, so that nobody publishes them."""
+    return BadData(
+        f"{name}: {', '.join(f.name for f in files)} cannot be downloaded: the authors publish another form"
+        " (YAML or pickle), and there is no published checksum of the CSV.\n"
+        f"  the authors' files: {files[0].url}\n"
+        f"  the columns:        untrained show {name}\n"
+        f"  name the folder that has the CSV: --data DIR, or {VARIABLE}=DIR"
+    )
 
 
 def _variable() -> Path | None:

@@ -66,3 +66,13 @@ class MissingRole(MeasurementFailed):
             f"  give it: wrap the model in an adapter whose forward writes tape.add({role!r}, layer, tensor);"
             " see untrained.nn.taps"
         )
+
+
+class MissingMethod(MeasurementFailed):
+    """A network lacks a method that a proxy calls."""
+
+    def __init__(self, method: str, model: str, what: str) -> None:
+        super().__init__(
+            f"{model} has no method {method!r}: {what}.\n"
+            "  give it: wrap the model in an adapter that has it; see untrained.nn.taps"
+        )

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from untrained.core import registry
-from untrained.core.errors import MeasurementFailed, UnknownName, UsageError
+from untrained.core.errors import InvalidArchitecture, MeasurementFailed, UnknownName, UsageError
 
 Better = Literal["higher", "lower"]
 SECTIONS = (
@@ -140,15 +140,11 @@ class Metric:
             return self._failed(str(error), start, seed)
         except MemoryError:
             return self._failed("out of memory", start, seed)
-        except (
-            ArithmeticError,
-            ValueError,
-            RuntimeError,
-            IndexError,
-            TypeError,
-            NotImplementedError,
-        ) as error:
-            # Somebody else's forward may raise any of these; its own message says it best.
+        except Exception as error:
+            # A missing package or an option that is wrong is the user's to mend, once and for all networks.
+            if isinstance(error, UsageError) and not isinstance(error, InvalidArchitecture):
+                raise
+            # Somebody else's forward may raise anything; its own message says it best.
             return self._failed(f"{type(error).__name__}: {error}", start, seed)
         spent = time.perf_counter() - start
         return Measurement(

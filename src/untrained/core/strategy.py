@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from random import Random
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from untrained.core import registry
-from untrained.core.metric import keyword_options, parse_options, split_options
+from untrained.core.named import construct
 from untrained.core.space import Space
 
 if TYPE_CHECKING:
@@ -48,7 +47,5 @@ def strategy(cls: C) -> C:
 
 def make(text: str, space: Space) -> Strategy:
     """`regularized_evolution:population=20` as an object; raises UnknownName or UsageError."""
-    name, _, tail = text.strip().partition(":")
-    found: Callable[..., Strategy] = registry.get("strategy", name)
-    settings: dict[str, Any] = dict(split_options(tail))
-    return found(space, **parse_options(f"strategy {name}", keyword_options(found), settings))
+    found: Strategy = construct("strategy", text, space)
+    return found

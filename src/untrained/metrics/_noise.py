@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from untrained.core.errors import MeasurementFailed
 from untrained.core.metric import Parts
 from untrained.nn.probe import Probe
 
@@ -17,6 +18,10 @@ Score = Callable[[Tensor], float]
 
 def jacobian_score(probe: Probe, score: Score, noise: float = 0.0) -> float:
     """S(J_a), made once per probe, as several proxies ask for it."""
+    if probe.batch.shape[0] < 2:
+        raise MeasurementFailed(
+            "compares sequences with each other: needs at least 2 sequences, the batch has 1"
+        )
     return probe.once(f"{score.__name__} at noise {noise}", lambda: score(probe.jacobian(noise, NOISES)))
 
 

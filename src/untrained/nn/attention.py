@@ -20,6 +20,7 @@ from untrained.nn.taps import Tape
 class SoftmaxAttention(nn.Module):
     """Scaled dot-product attention with grouped key/value heads (Vaswani et al. 2017; Ainslie et al. 2023).
 
+    `multiplicative` puts one more matrix, over all heads and without bias, on the queries (FlexiBERT's WMA).
     Writes `attention`, the probabilities (B, heads, T, T), where the tape wants them.
     """
 
@@ -37,16 +38,21 @@ class SoftmaxAttention(nn.Module):
         multiplicative: bool = False,
     ) -> None:
         super().__init__()
-        self.heads, self.kv_heads = heads, kv_heads or heads
+        self.heads, self.kv_heads = heads, heads if kv_heads is None else kv_heads
         self.causal, self.span, self.rotary = causal, span, rotary
-        self.head_width = head_width or _shared(width, heads)
-        if self.heads % self.kv_heads:
+        if heads < 1 or self.kv_heads < 1 or self.heads % self.kv_heads:
             raise InvalidArchitecture(f"{heads} query heads cannot share {kv_heads} key/value heads evenly")
-        self.query = nn.Linear(width, heads * self.head_width, bias=bias)
+        self.head_width = _shared(width, heads) if head_width is None else head_width
+        if self.head_width < 1 or (span is not None and span < 1):
+            raise InvalidArchitecture(
+                f"heads of {head_width} channels, a window of {span}; both take 1 or more"
+            )
+        inside = heads * self.head_width
+        self.query = nn.Linear(width, inside, bias=bias)
         self.key = nn.Linear(width, self.kv_heads * self.head_width, bias=bias)
         self.value = nn.Linear(width, self.kv_heads * self.head_width, bias=bias)
-        self.multiply = nn.Linear(self.head_width, self.head_width, bias=False) if multiplicative else None
-        self.output = nn.Linear(heads * self.head_width, width, bias=bias)
+        self.multiply = nn.Linear(inside, inside, bias=False) if multiplicative else None
+        self.output = nn.Linear(inside, width, bias=bias)
 
     def forward(self, x: Tensor, tape: Tape | None = None, layer: int = 0) -> Tensor:
         """(B, T, D) -> (B, T, D)"""
@@ -54,16 +60,12 @@ class SoftmaxAttention(nn.Module):
 
     def mixed(self, x: Tensor, tape: Tape | None = None, layer: int = 0) -> Tensor:
         """Values mixed by attention, (B, heads, T, head width)."""
-        q, k, v = (_split(project(x), self.head_width) for project in (self.query, self.key, self.value))
-        if self.multiply is not None:
-            q = self.multiply(q)
+        query = self.query(x) if self.multiply is None else self.multiply(self.query(x))
+        q, k, v = (_split(t, self.head_width) for t in (query, self.key(x), self.value(x)))
         if self.rotary:
             q, k = rotated(q), rotated(k)
         k, v = (t.repeat_interleave(self.heads // self.kv_heads, dim=1) for t in (k, v))
-        scores = q @ k.transpose(-1, -2) / math.sqrt(self.head_width)
-        if (mask := self._mask(x.shape[1], x.device)) is not None:
-            scores = scores.masked_fill(~mask, -math.inf)
-        weights = softmax(scores, -1)
+        weights = attention(q, k, self._mask(x.shape[1], x.device))
         if tape is not None:
             tape.add("attention", layer, weights)
         return weights @ v
@@ -73,7 +75,7 @@ class SoftmaxAttention(nn.Module):
         if not self.causal and self.span is None:
             return None
         distance = torch.arange(length, device=device)[:, None] - torch.arange(length, device=device)
-        near = distance.abs() < (self.span or length)
+        near = distance.abs() < (length if self.span is None else self.span)
         return near & (distance >= 0) if self.causal else near
 
 
@@ -97,21 +99,21 @@ class CosformerAttention(nn.Module):
         angle = torch.arange(x.shape[1], device=x.device, dtype=x.dtype) * (math.pi / 2 / x.shape[1])
         turn = torch.stack([angle.cos(), angle.sin()], -1)  # (T, 2)
         q, k = (torch.einsum("bhtd,tc->bhtdc", relu(t), turn).flatten(3) for t in (q, k))
-        summed = torch.einsum("bhtd,bhte->bhtde", k, v)
-        seen, weight = (
-            (summed.cumsum(2), k.cumsum(2))
-            if self.causal
-            else (summed.sum(2, keepdim=True), k.sum(2, keepdim=True))
-        )
-        total = (q * weight).sum(-1, keepdim=True).clamp(min=1e-6)
-        mixed = torch.einsum("bhtd,bhtde->bhte", q, seen.expand(-1, -1, x.shape[1], -1, -1)) / total
+        if self.causal:
+            mixed = torch.einsum("bhtd,bhtde->bhte", q, torch.einsum("bhtd,bhte->bhtde", k, v).cumsum(2))
+            total = (q * k.cumsum(2)).sum(-1, keepdim=True)
+        else:
+            mixed = q @ (k.transpose(-1, -2) @ v)
+            total = (q * k.sum(2, keepdim=True)).sum(-1, keepdim=True)
+        mixed = mixed / total.clamp(min=1e-6)
         return self.output(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
 
 class FixedTransform(nn.Module):
     """A linear map, then a two-dimensional Fourier or cosine transform over (positions, head channels).
 
-    Source: FNet, Lee-Thorp et al. 2021, as a choice of FlexiBERT. The real part is kept; DCT is type II.
+    Source: FNet, Lee-Thorp et al. 2021, as a choice of FlexiBERT. The real part is kept; the cosine
+    transform is of type II. Both are orthonormal, so that they do not blow the signal up.
     """
 
     def __init__(self, width: int, heads: int, kind: str, *, bias: bool = True) -> None:
@@ -123,16 +125,19 @@ class FixedTransform(nn.Module):
     def forward(self, x: Tensor, tape: Tape | None = None, layer: int = 0) -> Tensor:
         """(B, T, D) -> (B, T, D)"""
         h = _split(self.input(x), self.head_width)
-        mixed = (
-            torch.fft.fft2(h).real if self.kind == "dft" else dct(dct(h).transpose(-1, -2)).transpose(-1, -2)
-        )
-        # Orthonormal scaling: a transform of T x d numbers must not blow the signal up.
-        mixed = mixed / math.sqrt(h.shape[-1] * h.shape[-2])
+        if self.kind == "dft":
+            mixed = torch.fft.fft2(h, norm="ortho").real
+        else:
+            mixed = dct(dct(h).transpose(-1, -2)).transpose(-1, -2)
         return self.output(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
 
 class SpanConvolution(nn.Module):
     """Half of the heads attend, the other half convolve with kernels made from the local span.
+
+    For a convolving head: kernel = softmax(W (query * separable convolution of the input)), one number for
+    each position that it sees; output = sum over those positions of kernel times a value of its own. The
+    queries are those of the attending heads, so there are as many of one kind as of the other.
 
     Source: ConvBERT, Jiang et al. 2020, arXiv:2008.02496
     """
@@ -140,33 +145,48 @@ class SpanConvolution(nn.Module):
     def __init__(self, width: int, heads: int, kernel: int, *, bias: bool = True) -> None:
         super().__init__()
         self.head_width = _shared(width, heads)
-        self.convolved = heads - heads // 2
-        self.kernel = kernel
-        attended = heads // 2
-        self.attention = (
-            SoftmaxAttention(width, attended, head_width=self.head_width, bias=bias) if attended else None
-        )
-        channels = self.convolved * self.head_width
+        if heads % 2:
+            raise InvalidArchitecture(
+                f"{heads} heads: a span convolution takes an even number, half to attend"
+            )
+        if kernel < 1 or kernel % 2 == 0:
+            raise InvalidArchitecture(f"a kernel of {kernel} positions has no middle; take an odd number")
+        self.each, self.kernel = heads // 2, kernel
+        channels = self.each * self.head_width
         self.query = nn.Linear(width, channels, bias=bias)
+        self.key = nn.Linear(width, channels, bias=bias)
         self.value = nn.Linear(width, channels, bias=bias)
-        self.local = nn.Conv1d(width, channels, kernel, padding=kernel // 2, groups=math.gcd(width, channels))
-        self.kernels = nn.Linear(channels, self.convolved * kernel, bias=bias)
-        if self.attention is not None:
-            self.attention.output = nn.Identity()  # type: ignore[assignment]
+        self.depthwise = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=width, bias=False)
+        self.pointwise = nn.Linear(width, channels, bias=bias)
+        self.kernels = nn.Linear(channels, self.each * kernel, bias=bias)
+        self.convolved = nn.Linear(width, channels, bias=bias)
         self.output = nn.Linear(width, width, bias=bias)
 
     def forward(self, x: Tensor, tape: Tape | None = None, layer: int = 0) -> Tensor:
         """(B, T, D) -> (B, T, D)"""
-        span = self.local(x.transpose(1, 2)).transpose(1, 2) * self.query(x)
-        shape = (*x.shape[:2], self.convolved, self.kernel)
-        kernels = softmax(self.kernels(span).reshape(shape), -1)
+        query = self.query(x)
+        q, k, v = (_split(t, self.head_width) for t in (query, self.key(x), self.value(x)))
+        weights = attention(q, k)
+        if tape is not None:
+            tape.add("attention", layer, weights)
+        attended = (weights @ v).transpose(1, 2).flatten(2)
+        return self.output(torch.cat([attended, self._convolve(x, query)], -1))  # type: ignore[no-any-return]
+
+    def _convolve(self, x: Tensor, query: Tensor) -> Tensor:
+        """(B, T, D), (B, T, D / 2) -> (B, T, D / 2)"""
+        local = self.pointwise(self.depthwise(x.transpose(1, 2)).transpose(1, 2))
+        shape = (*x.shape[:2], self.each, self.kernel)
+        kernels = softmax(self.kernels(local * query).reshape(shape), -1)
         side = self.kernel // 2
-        windows = pad(self.value(x), (0, 0, side, side)).unfold(1, self.kernel, 1)  # (B, T, C, k)
-        windows = windows.reshape(*x.shape[:2], self.convolved, self.head_width, self.kernel)
-        mixed = torch.einsum("bthdk,bthk->bthd", windows, kernels).flatten(2)
-        if self.attention is not None:
-            mixed = torch.cat([self.attention(x, tape, layer), mixed], -1)
-        return self.output(mixed)  # type: ignore[no-any-return]
+        windows = pad(self.convolved(x), (0, 0, side, side)).unfold(1, self.kernel, 1)  # (B, T, D / 2, k)
+        windows = windows.reshape(*x.shape[:2], self.each, self.head_width, self.kernel)
+        return torch.einsum("bthdk,bthk->bthd", windows, kernels).flatten(2)
+
+
+def attention(q: Tensor, k: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Probabilities (B, heads, T, T) of queries and keys (B, heads, T, d); True in `mask` may be seen."""
+    scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
+    return softmax(scores if mask is None else scores.masked_fill(~mask, -math.inf), -1)
 
 
 def rotated(x: Tensor, base: float = 10_000.0) -> Tensor:
@@ -180,10 +200,14 @@ def rotated(x: Tensor, base: float = 10_000.0) -> Tensor:
 
 
 def dct(x: Tensor) -> Tensor:
-    """Cosine transform of type II over the last axis: sum_n x_n cos(pi (n + 1/2) k / N)."""
+    """Orthonormal cosine transform of type II over the last axis.
+
+    Formula: sqrt(2 / N) sum_n x_n cos(pi (n + 1/2) k / N), and that times sqrt(1/2) for k = 0
+    """
     n = x.shape[-1]
     at = torch.arange(n, device=x.device, dtype=x.dtype)
-    return x @ torch.cos(math.pi / n * (at[:, None] + 0.5) * at)
+    wave = torch.cos(math.pi / n * (at[:, None] + 0.5) * at) * math.sqrt(2 / n)
+    return x @ torch.where(at == 0, wave * math.sqrt(0.5), wave)
 
 
 def _split(x: Tensor, head_width: int) -> Tensor:

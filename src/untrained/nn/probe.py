@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -11,13 +11,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from untrained.core.errors import MeasurementFailed, MissingRole
+from untrained.core.errors import MeasurementFailed, MissingMethod, MissingRole
 from untrained.nn.batch import Batch
 from untrained.nn.taps import Tape
 
 T = TypeVar("T")
 SMALL = 2**18  # numbers in the embedding of a batch up to which passes are run side by side
 ROLES = frozenset({"hidden", "activation", "attention", "mix", "preactivation", "ffn", "block"})
+
+
+class MissingMixer(MissingRole):
+    """A network has no token mixers, or does not say which they are."""
+
+    def __init__(self, model: str) -> None:
+        MeasurementFailed.__init__(
+            self,
+            f"{model} has no token mixer, neither attention nor another.\n"
+            "  give it: if it has some, a method mixer_weights() that lists their matrices",
+        )
 
 
 @dataclass
@@ -97,8 +108,10 @@ class Probe:
 
     def weights(self) -> list[nn.Parameter]:
         """The weight matrices that saliency looks at, in the order of `gradients()`."""
-        found: Any = self._stage("saliency_weights")()
-        return list(found)
+        found: Any = list(self._stage("saliency_weights")())
+        if not found:
+            raise MeasurementFailed(f"{type(self.model).__name__} has no weight matrix outside its embedding")
+        return found  # type: ignore[no-any-return]
 
     def generator(self, use: int = 0) -> torch.Generator:
         """Luck for one use of this probe; always on the CPU, so that every device sees the same draws."""
@@ -119,13 +132,21 @@ class Probe:
         self.require(role)
         self.expect((role,))
         if self._forward is not None and not self._forward.tape.wants(role):
-            self._forward = None  # nobody had announced this role: run again and write it down
+            self._forget()  # nobody had announced this role: run again and write it down
         return self.forward().tape[role]
 
     def states(self, layer: int) -> Tensor:
-        """Hidden states that enter the steps of a layer, counted from 0, as (H, B * T)."""
+        """Hidden states that enter the steps of a layer, counted from 0, as (H, B * T).
+
+        Raises MeasurementFailed where one is not finite, which the output need not show.
+        """
         steps = self.taps("hidden")[layer]
-        return torch.stack([h.detach() for h in steps], -1).transpose(0, 1).flatten(1)
+        found = torch.stack([h.detach() for h in steps], -1).transpose(0, 1).flatten(1)
+        if not bool(torch.isfinite(found).all()):
+            raise MeasurementFailed(
+                f"the network explodes: the state of layer {layer + 1} is infinite or not a number"
+            )
+        return found
 
     def once(self, name: str, make: Callable[[], T]) -> T:
         """What `make` returns, made at the first call under that name and kept."""
@@ -151,6 +172,14 @@ class Probe:
             tape = Tape(roles)
             more = {} if start is None else {"start": start}
             return Pass(embedded, self._stage("encode")(embedded, tape, **more), tape)
+
+    def encode_embedded(self, embedded: Tensor, roles: Iterable[str] = ()) -> Pass:
+        """A pass of its own over an embedding output (B, T, E), without gradients; not kept."""
+        for role in roles:
+            self.require(role)
+        with torch.inference_mode():
+            tape = Tape(roles)
+            return Pass(embedded, self._model_encode(embedded, tape), tape)
 
     def _embed(self, tokens: Tensor) -> Tensor:
         embed: Callable[[Tensor], Tensor] = self._stage("embed")
@@ -187,10 +216,84 @@ class Probe:
         return self.once("loss", self._loss)
 
     def _loss(self) -> Tensor:
-        decode = self._stage("decode")
-        run = self._graph()
         with torch.enable_grad():
-            return cross_entropy(decode(run.output).flatten(0, 1), self.batch.targets.flatten())
+            return cross_entropy(self.logits().flatten(0, 1), self.batch.targets.flatten())
+
+    def logits(self) -> Tensor:
+        """(B, T, V), with their graph; raises MissingRole where the network has no decoder."""
+        return self.once("logits", lambda: self._decode(self._graph().output))
+
+    def _decode(self, features: Tensor) -> Tensor:
+        if not hasattr(self.model, "decode"):
+            raise MissingRole("logits", type(self.model).__name__, self.roles)
+        with torch.enable_grad():
+            return self._stage("decode")(features)
+
+    def logit_gradients(self) -> tuple[Tensor, list[Tensor]]:
+        """d(sum of the logits) / d(embedding output), (B, T, E), and / dW for each of `weights()`.
+
+        The sum of the top states cannot take its place: behind a LayerNorm the states of a token always
+        add up to the same, so that every gradient of it is 0 but for rounding.
+        """
+        return self.once("logit gradients", self._logit_gradients)
+
+    def _logit_gradients(self) -> tuple[Tensor, list[Tensor]]:
+        leaf = self._graph().embedded
+        onto, *weights = self._towards(self.logits().sum(), [leaf, *self.weights()])
+        if not bool(torch.isfinite(onto).all()):
+            raise MeasurementFailed("the network explodes: its input gradient is infinite or not a number")
+        if not bool(onto.any()):
+            raise MeasurementFailed("the logits do not depend on the input: every gradient is 0")
+        return onto, weights
+
+    def group_gradients(
+        self, size: int, of: str = "loss", *, sequences: int | None = None, weights: slice = slice(None)
+    ) -> Iterator[list[Tensor]]:
+        """Gradients of each group of `size` sequences, one group after another; left-over ones are let go.
+
+        `of` the mean `loss` of the group, or the sum of the `last` logits, those of the word after the
+        text. Each group is a pass of its own over the first `sequences`, so memory holds the graph of one
+        group, and the gradients of the slice of `weights()` that is asked for.
+        """
+        wanted = self.weights()[weights]
+        end = self.batch.shape[0] if sequences is None else sequences
+        for first in range(0, end - size + 1, size):
+            group = slice(first, first + size)
+            run = self._run(self._embed(self.batch.tokens[group]), (), True)
+            if not bool(torch.isfinite(run.output).all()):
+                raise MeasurementFailed("the network explodes: its output is infinite or not a number")
+            if of == "loss":
+                with torch.enable_grad():
+                    logits = self._decode(run.output).flatten(0, 1)
+                    top = cross_entropy(logits, self.batch.targets[group].flatten())
+            else:
+                top = self._decode(run.output[:, -1:]).sum()
+            yield self._towards(top, wanted)
+
+    def loss_curvature(self, along: Sequence[Tensor]) -> list[Tensor]:
+        """H v: the Hessian of the loss over `weights()` times a vector with one piece `along` each."""
+        weights = self.weights()
+        with torch.enable_grad():
+            found = torch.autograd.grad(self.loss(), weights, create_graph=True, allow_unused=True)
+            pairs = zip(found, along, strict=True)
+            slope = [(g * v).sum() for g, v in pairs if g is not None and g.requires_grad]
+        if not slope:
+            raise MeasurementFailed("the loss has no second derivative over the weights")
+        return self._towards(torch.stack(slope).sum(), weights)
+
+    def mixer_weights(self) -> list[nn.Parameter]:
+        """Those of `weights()` that belong to what mixes tokens: attention, or what stands in its place.
+
+        The model names them by `mixer_weights()`, or has an attribute `mixer` in each layer. Raises
+        MissingRole where there are none, as in a recurrent network.
+        """
+        named = getattr(self.model, "mixer_weights", None)
+        mixers = [m.mixer for m in self.model.modules() if isinstance(getattr(m, "mixer", None), nn.Module)]
+        offered = named() if named else [w for m in mixers for w in m.parameters()]  # type: ignore[union-attr]
+        inside = {id(w) for w in offered}
+        if found := [w for w in self.weights() if id(w) in inside]:
+            return found
+        raise MissingMixer(type(self.model).__name__)
 
     def loss_gradients(self) -> list[Tensor]:
         """d(loss)/dW for each of `weights()`."""
@@ -198,7 +301,9 @@ class Probe:
 
     def tap_gradients(self, role: str, of: str = "loss") -> list[list[Tensor]]:
         """Gradients of the `loss`, or of the `sum` of the output, with respect to what a role wrote."""
-        self.expect(("gradients",))
+        self.require(role)
+        self.expect(("gradients", role))
+        self._graph()  # before the taps, which must hang on the same graph as what is differentiated
         written = self.taps(role)
         top = self.loss() if of == "loss" else self._graph().output.sum()
         flat = self._towards(top, [t for layer in written for t in layer])
@@ -211,12 +316,18 @@ class Probe:
 
     def gradients(self) -> list[Tensor]:
         """d(sum of the output)/dW for each of `weights()`."""
+        if self._frozen:
+            raise MeasurementFailed("a weight is frozen, so it has no gradient: call model.requires_grad_()")
         if self.sweep().weights is None:
             self._weights = True
             del self._sweeps[0.0]
         found = self.sweep().weights
         assert found is not None, "a sweep that was asked for weights has them"
         return found
+
+    @property
+    def _frozen(self) -> bool:
+        return not all(w.requires_grad for w in self.weights())
 
     def hidden_saliency(self) -> float:
         """Sum of |h * dL/dh| over every state that enters a step, L the sum of the output."""
@@ -253,7 +364,7 @@ class Probe:
         taped = run.tape["hidden"] if clean and run.tape.wants("hidden") else None
         # The zero state at the first step has no gradient.
         states = [h for steps in taped or () for h in steps if h.requires_grad]
-        weights = self.weights() if clean and self._weights else None
+        weights = self.weights() if clean and self._weights and not self._frozen else None
         wanted = [run.embedded, *states, *(weights or ())]
         found = torch.autograd.grad(
             run.output, wanted, torch.ones_like(run.output), retain_graph=clean, allow_unused=True
@@ -264,12 +375,27 @@ class Probe:
         pieces = made[0].chunk(len(noises))
         return [Sweep(piece, saliency, None if weights is None else last) for piece in pieces]
 
+    def graph(self, *roles: str) -> Pass:
+        """The pass over the batch with its graph and with these roles written down."""
+        for role in roles:
+            self.require(role)
+        self.expect((*roles, "gradients"))
+        if self._forward is not None and not all(map(self._forward.tape.wants, roles)):
+            self._forward = None
+        return self._graph()
+
     def _graph(self) -> Pass:
         """The clean pass with its graph; made again if an earlier one kept none."""
         if self._forward is None or not self._forward.output.requires_grad:
             self.expect(("gradients",))
-            self._forward = None
+            self._forget()
         return self.forward()
+
+    def _forget(self) -> None:
+        """Lets the pass go, with what hangs on its graph: gradients towards a later pass would all be 0."""
+        self._forward = None
+        for name in ("logits", "loss"):
+            self._made.pop(name, None)
 
     def _noisy(self, strength: float) -> Tensor:
         clean = self._embed(self.batch.tokens)
@@ -291,7 +417,7 @@ class Probe:
     def _stage(self, name: str) -> Callable[..., Tensor]:
         stage = getattr(self.model, name, None)
         if stage is None:
-            raise MissingRole(name, type(self.model).__name__, self.roles)
+            raise MissingMethod(name, type(self.model).__name__, "one of the stages of a network")
         found: Callable[..., Tensor] = stage
         return found
 

@@ -266,12 +266,14 @@ class RecurrentLM(nn.Module):
         self, embedded: Tensor, tape: Tape | None = None, start: Sequence[Sequence[Tensor]] | None = None
     ) -> Tensor:
         """(B, T, E) -> (B, T, H) of the last layer; `start` has the states of each layer, else zero."""
-        x = embedded.transpose(0, 1)
+        x = embedded
         for i, layer in enumerate(self.layers):
-            x = layer(x, tape, i) if start is None else layer(x, tape, i, start[i])
+            steps = x.transpose(0, 1)
+            x = layer(steps, tape, i) if start is None else layer(steps, tape, i, start[i])
+            x = x.transpose(0, 1)  # what is taped is what the next layer reads, so gradients reach it
             if tape is not None:
-                tape.add("block", i, x.transpose(0, 1))
-        return x.transpose(0, 1)
+                tape.add("block", i, x)
+        return x
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(B, T) -> logits (B, T, V); of a bare recurrent module the top states (B, T, H)"""

@@ -16,9 +16,12 @@ from torch.nn.functional import gelu, silu
 
 from untrained.core.errors import InvalidArchitecture
 from untrained.nn.attention import CosformerAttention, FixedTransform, SoftmaxAttention, SpanConvolution
+from untrained.nn.stream import Stream, WordTable
 from untrained.nn.taps import Tape
 
 MIXERS = ("softmax", "window", "multiplicative", "cosformer", "dft", "dct", "convolution")
+NORMS, POSITIONS, INITS = ("layer", "rms"), ("learned", "rotary", "none"), ("normal", "fan_in")
+_ACTIVATIONS = {"gelu": gelu, "relu": torch.relu, "swiglu": silu}
 
 
 @dataclass(frozen=True)
@@ -48,10 +51,18 @@ class TransformerShape:
     vocabulary: int
     positions: int = 512
     """longest sequence, where positions are learned"""
+    narrow_positions: bool = False
+    """whether learned positions, and the norm of a network with norms after the sum, have the width of the
+    embedding and come before its projection, as in ELECTRA (else the width of the blocks)"""
     embedding: int | None = None
     """width of the token embedding, projected to `width`; None for the same"""
     clusters: tuple[tuple[int, int], ...] = ()
-    """(words, width) of each cluster of an adaptive embedding, most frequent words first"""
+    """(words, width) of each cluster of an adaptive embedding, most frequent words first; each has a
+    projection to `width`, even one cluster of that same width (as Transformer-XL builds it)"""
+    zipf_clusters: tuple[tuple[int, int], ...] = ()
+    """(words, width) of the clusters at full vocabulary, where `clusters` are those of a smaller one, cut so
+    that each keeps its share of the text; empty where `clusters` are the true ones. Builds nothing: it is
+    read by scores that weigh clusters by Zipf's law"""
     causal: bool = True
     norm: str = "layer"
     """`layer` or `rms`"""
@@ -76,6 +87,18 @@ class TransformerShape:
                 raise InvalidArchitecture(
                     f"no mixer is called {layer.mixer!r}; there are: {', '.join(MIXERS)}"
                 )
+            if not layer.inner or min(layer.inner) < 1:
+                raise InvalidArchitecture(f"feed-forward widths {layer.inner}; there must be one or more")
+        for what, given, known in (
+            ("norm", self.norm, NORMS),
+            ("MLP", self.mlp, tuple(_ACTIVATIONS)),
+            ("position", self.position, POSITIONS),
+            ("initialisation", self.init, INITS),
+        ):
+            if given not in known:
+                raise InvalidArchitecture(f"no {what} is called {given!r}; there are: {', '.join(known)}")
+        if self.narrow_positions and self.clusters:
+            raise InvalidArchitecture("narrow positions need one embedding table, not clusters of them")
 
 
 class FeedForward(nn.Module):
@@ -102,9 +125,6 @@ class FeedForward(nn.Module):
                 tape.add("ffn", layer, after)
             x = after
         return self.down(x)  # type: ignore[no-any-return]
-
-
-_ACTIVATIONS = {"gelu": gelu, "relu": torch.relu, "swiglu": silu}
 
 
 class Block(nn.Module):
@@ -165,7 +185,7 @@ class Embedding(nn.Module):
         if sum(words for words, _ in clusters) != shape.vocabulary:
             raise InvalidArchitecture(f"the clusters hold {clusters}, not {shape.vocabulary} words")
         self.tables = nn.ModuleList(nn.Embedding(words, width) for words, width in clusters)
-        plain = len(clusters) == 1 and clusters[0][1] == shape.width
+        plain = not shape.clusters and clusters[0][1] == shape.width
         widths = () if plain else [width for _, width in clusters]
         self.projections = nn.ModuleList(nn.Linear(w, shape.width, bias=False) for w in widths)
 
@@ -201,21 +221,27 @@ class Transformer(nn.Module):
     def __init__(self, shape: TransformerShape, generator: torch.Generator | None = None) -> None:
         super().__init__()
         self.shape, self.vocabulary = shape, shape.vocabulary
-        self.embedding = Embedding(shape)
-        learned = shape.position == "learned"
-        self.positions = nn.Embedding(shape.positions, shape.width) if learned else None
-        self.blocks = nn.ModuleList(Block(shape, layer) for layer in shape.layers)
-        # With the norm before each part the stream itself is never normed; with it after, the input is.
-        self.norm = _norm(shape)
-        self.head = None if shape.tied else nn.Linear(shape.width, shape.vocabulary, bias=False)
+        learned, entry = shape.position == "learned", shape.width
+        if shape.narrow_positions:
+            entry = shape.embedding or shape.width
+        device = torch.get_default_device()
+        with torch.device("meta"):  # else torch draws every weight once from its global generator
+            self.embedding = Embedding(shape)
+            self.positions = nn.Embedding(shape.positions, entry) if learned else None
+            self.blocks = nn.ModuleList(Block(shape, layer) for layer in shape.layers)
+            # With the norm before each part the stream itself is never normed; with it after, the input is.
+            self.norm = _norm(shape, shape.width if shape.pre else entry)
+            self.head = None if shape.tied else nn.Linear(shape.width, shape.vocabulary, bias=False)
+        self.to_empty(device=device)
         initialise(self, shape.init, generator)
 
     def embed(self, tokens: Tensor) -> Tensor:
-        """(B, T) -> (B, T, D), without positions"""
-        return self.embedding(tokens)  # type: ignore[no-any-return]
+        """(B, T) -> (B, T, D), without positions; (B, T, E) where they are narrow"""
+        table = self.embedding.tables[0] if self.shape.narrow_positions else self.embedding
+        return table(tokens)  # type: ignore[no-any-return]
 
     def encode(self, embedded: Tensor, tape: Tape | None = None) -> Tensor:
-        """(B, T, D) -> (B, T, D)"""
+        """What `embed` made -> (B, T, D)"""
         x = embedded
         if self.positions is not None:
             if x.shape[1] > self.shape.positions:
@@ -225,6 +251,8 @@ class Transformer(nn.Module):
             x = x + self.positions.weight[: x.shape[1]]
         if not self.shape.pre:
             x = self.norm(x)
+        if self.shape.narrow_positions and self.embedding.projections:
+            x = self.embedding.projections[0](x)
         for i, block in enumerate(self.blocks):
             x = block(x, tape, i)
         return self.norm(x) if self.shape.pre else x
@@ -243,6 +271,14 @@ class Transformer(nn.Module):
         outside = [self.embedding, self.positions, self.head]
         return [p for part in outside if part is not None for p in part.parameters()]
 
+    def stream(self) -> Stream:
+        """Depth, width, and the tables in which words come, at full vocabulary where the shape tells."""
+        shape = self.shape
+        told = shape.zipf_clusters or shape.clusters
+        clusters = told or ((shape.vocabulary, shape.embedding or shape.width),)
+        tables = tuple(WordTable(words, width) for words, width in clusters)
+        return Stream(len(shape.layers), shape.width, tables, projected=bool(self.embedding.projections))
+
     def saliency_weights(self) -> list[nn.Parameter]:
         """The matrices of the blocks."""
         linear = [m for m in self.blocks.modules() if isinstance(m, nn.Linear)]
@@ -251,8 +287,8 @@ class Transformer(nn.Module):
 
 def initialise(model: nn.Module, kind: str, generator: torch.Generator | None) -> None:
     """Draws every weight anew from `generator`; biases become 0, norms 1."""
-    if kind not in ("normal", "fan_in"):
-        raise InvalidArchitecture(f"no initialisation is called {kind!r}; there are: normal, fan_in")
+    if kind not in INITS:
+        raise InvalidArchitecture(f"no initialisation is called {kind!r}; there are: {', '.join(INITS)}")
     positions = getattr(model, "positions", None)
     for module in model.modules():
         if isinstance(module, nn.Linear | nn.Conv1d):
@@ -263,9 +299,10 @@ def initialise(model: nn.Module, kind: str, generator: torch.Generator | None) -
         elif isinstance(module, nn.Embedding):
             std = 0.02 if kind == "normal" else (0.3 if module is positions else 1.0)
             nn.init.normal_(module.weight, std=std, generator=generator)
+        elif isinstance(module, nn.LayerNorm | nn.RMSNorm):
+            module.reset_parameters()
 
 
-def _norm(shape: TransformerShape) -> nn.Module:
-    if shape.norm not in ("layer", "rms"):
-        raise InvalidArchitecture(f"no norm is called {shape.norm!r}; there are: layer, rms")
-    return nn.LayerNorm(shape.width) if shape.norm == "layer" else nn.RMSNorm(shape.width, eps=1e-6)
+def _norm(shape: TransformerShape, width: int | None = None) -> nn.Module:
+    width = shape.width if width is None else width
+    return nn.LayerNorm(width) if shape.norm == "layer" else nn.RMSNorm(width, eps=1e-6)

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from untrained.core import registry
 from untrained.core.architecture import Architecture
 from untrained.core.errors import InvalidArchitecture, UsageError
+from untrained.core.named import construct
 from untrained.core.space import Space
 
 LARGEST = 256 * 2**20  # bytes of a file of architectures; some half a million of them
@@ -20,7 +20,7 @@ MAKE = "make one: untrained sample rnn_cell -n 100 > cells.jsonl"
 
 def space_named(name: str) -> Space:
     """The search space of that name; unlike the one in `api`, without loading torch."""
-    found: Space = registry.get("space", name)()
+    found: Space = construct("space", name)
     return found
 
 

@@ -11,12 +11,13 @@ from untrained.apps.cli._options import DEFAULT, Device, Json, Proxies, Scale, S
 
 if TYPE_CHECKING:
     from untrained.apps.cli._measuring import Tally
+    from untrained.apps.foreign import Foreign
     from untrained.apps.report.table import Table
     from untrained.core.architecture import Architecture
     from untrained.core.metric import Measurement
     from untrained.core.space import Space as SearchSpace
 
-    Scored = tuple[Architecture, dict[str, Measurement]]
+    Scored = tuple[Architecture | Foreign, dict[str, Measurement]]
 
 
 def score(
@@ -31,6 +32,15 @@ def score(
             "-r",
             metavar="NAME|FILE",
             help="rnn, lstm, gru, or a file with published recipes. May be repeated.",
+        ),
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="DIR|CONFIG",
+            help="A Hugging Face model directory or config.json on disk. May be repeated.",
         ),
     ] = None,
     proxy: Proxies = DEFAULT,
@@ -48,31 +58,45 @@ def score(
     \b
     untrained score --recipe lstm --recipe gru --proxy fading_memory,params
     untrained sample rnn_cell -n 5 | untrained score --arch - --proxy all
+    untrained score --model mine --model other/config.json -p fading_memory,flops
     """
     from untrained.apps.cli._measuring import Tally, check_device
     from untrained.apps.cli._progress import progress
     from untrained.apps.cli._screen import on_terminal, print_notes, print_records, print_table
     from untrained.apps.names import split_names
+    from untrained.core.errors import UsageError
 
     names, tally = split_names(proxy), Tally()
-    place, found, labels = _networks(arch, recipe or [], space)
+    networks = None if model else _networks(arch, recipe or [], space)
+    if model and (arch or recipe or space):
+        raise UsageError("--model stands alone: without --arch, --recipe and --space")
     with progress("scoring", quiet=json and on_terminal()) as tick:
         from untrained.apps.api import lab
+        from untrained.apps.foreign import foreigners
         from untrained.apps.parallel import measure_all
         from untrained.apps.probing import resolve
+        from untrained.core.text import load
 
         check_device(device)
-        metrics = resolve(names)
-        fixed = lab(place, scale=scale, text=text, device=device)
-        results = measure_all(fixed, found, metrics, seeds=seeds, workers=1, progress=tick)
-        scored = zip(found, results, strict=True)
+        metrics, notes = resolve(names), list[str]()
+        labels: Mapping[Architecture, str] = {}
+        scored: Iterable[Scored]
+        if networks:
+            place, found, labels = networks
+            fixed = lab(place, scale=scale, text=text, device=device)
+            results = measure_all(fixed, found, metrics, seeds=seeds, workers=1, progress=tick)
+            scored = zip(found, results, strict=True)
+        else:
+            own = foreigners(model or [], load(text), scale=scale, device=device)
+            scored = ((one, one.measure(metrics, seeds)) for one in own)
+            notes = [f"{one.id}: {note}" for one in own for note in one.notes]
         if json:
             print_records(_records(scored, tally))
         else:
             rows = list(scored)
     if not json:
         print_table(_table(rows, labels, tally))
-        print_notes(tally.reasons, most=10)
+        print_notes([*notes, *tally.reasons], most=10)
     tally.end()
 
 
@@ -87,7 +111,8 @@ def _networks(
         raise UsageError(
             "nothing to score is named.\n"
             "  a file with architectures: untrained score --arch cells.jsonl\n"
-            "  a well-known network:      untrained score --recipe lstm"
+            "  a well-known network:      untrained score --recipe lstm\n"
+            "  a model of your own:       untrained score --model DIR_OR_CONFIG"
         )
     place, found = (space_named(space or "rnn_cell"), []) if file is None else architectures(file, space)
     labels: dict[Architecture, str] = {}
@@ -105,7 +130,7 @@ def _records(scored: Iterable[Scored], tally: Tally) -> Iterator[dict[str, Any]]
             yield m.record(arch.id)
 
 
-def _table(rows: list[Scored], labels: Mapping[Architecture, str], tally: Tally) -> Table:
+def _table(rows: list[Scored], labels: Mapping[Any, str], tally: Tally) -> Table:
     """One row per network and metric; of a single network the parts of each metric too."""
     from untrained.apps.report.table import Column, number, table
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from untrained.apps.report.table import Column, Table, number, table
-from untrained.core import registry
+from untrained.core.errors import UnknownName
 from untrained.core.metric import metric
+from untrained.core.named import construct
 from untrained.core.space import Space
 from untrained.core.study import Question, Study, Trial
 from untrained.core.where import Where
@@ -18,9 +19,10 @@ SIZE = "params"
 
 def space_of(study: Study) -> Space | None:
     """The space of a study; None where the package that has it is not installed."""
-    if study.question.space not in registry.names("space"):
+    try:
+        found: Space = construct("space", study.question.space)
+    except UnknownName:
         return None
-    found: Space = registry.get("space", study.question.space)()
     return found
 
 

@@ -164,4 +164,5 @@ def _worth(name: str) -> str | None:
 
 
 def _benchmarks(space: str) -> list[str]:
-    return [b for b in registry.names("benchmark") if registry.get("benchmark", b).space == space]
+    name = space.partition(":")[0]
+    return [b for b in registry.names("benchmark") if registry.get("benchmark", b).space == name]

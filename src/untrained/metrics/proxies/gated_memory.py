@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from untrained.core.errors import MissingRole
+from untrained.core.errors import MissingMethod
 from untrained.core.metric import Parts, proxy
 from untrained.metrics._replacement import live_share, memory_score, replaced_tokens, shares
 from untrained.nn.probe import Probe
@@ -24,7 +24,9 @@ def gated_memory(probe: Probe) -> Parts:
     """
     count = getattr(probe.model, "gates", None)
     if count is None:
-        raise MissingRole("gates", type(probe.model).__name__, probe.roles)
+        raise MissingMethod(
+            "gates", type(probe.model).__name__, "how many nodes of a cell multiply two signals"
+        )
     seen, gates = replaced_tokens(probe), float(count())
     memory = memory_score(shares(seen, -1)) * live_share(seen)
     return Parts(memory * (1 + gates / (1 + gates)), {"memory": memory, "gates": gates})

@@ -23,8 +23,8 @@ def hidden_covariance(probe: Probe, *, layer: int = 1) -> Parts:
     depth = len(probe.taps("hidden"))
     if not 1 <= layer <= depth:
         raise MeasurementFailed(f"layer={layer}, but the network has layers 1 to {depth}")
-    states = [probe.states(i) for i in range(depth)]
-    if dead := [i + 1 for i, rows in enumerate(states) if bool((rows == rows[:, :1]).all())]:
-        raise MeasurementFailed(f"the state of layer {dead[0]} is constant: no unit ever changes")
-    parts = {f"layer{i + 1}": eigscore(rows) for i, rows in enumerate(states)}
+    for i, steps in enumerate(probe.taps("hidden"), start=1):
+        if all(bool((h == steps[1][0]).all()) for h in steps[1:]):  # the first state is always zero
+            raise MeasurementFailed(f"the state of layer {i} is constant: no unit ever changes")
+    parts = {f"layer{i + 1}": eigscore(probe.states(i)) for i in range(depth)}
     return Parts(parts[f"layer{layer}"], parts)

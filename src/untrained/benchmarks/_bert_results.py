@@ -1,0 +1,129 @@
+"""What the study of BERT-like encoders published for its untrained networks: one CSV file.
+
+Its parameter count, like all of its metric values, is that of networks of hidden size 256 with feed-forward
+layers of 1,024, whatever the recipe says. `scorer_parameters` is that count.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from untrained.benchmarks._data import broken
+
+ID, GLUE = "ID", "GLUE Score"
+METRICS = (
+    "Synaptic Diversity",
+    "Synaptic Saliency",
+    "Activation Distance",
+    "Jacobian Score",
+    "Head Importance",
+    "Head Confidence",
+    "Head Softmax Confidence",
+)
+# Published column -> snake-case name. "Normalized" means: over the number of tensors that were summed.
+COLUMNS = {
+    column: column.lower().replace(" ", "_")
+    for metric in METRICS
+    for column in (metric, f"{metric} Normalized")
+} | {"Number of Parameters": "params"}
+
+WIDTH, FEED = 256, 1024  # hidden size and feed-forward width of every network that was scored
+VOCABULARY, EMBEDDING, POSITIONS, TOKEN_TYPES = 30_522, 128, 512, 2
+
+
+@dataclass(frozen=True)
+class Result:
+    """One line of the table."""
+
+    glue: float | None
+    """points; None where the authors give none"""
+    published: Mapping[str, float]
+    """metric name -> value; what is not finite is absent"""
+
+
+def scorer_parameters(layers: Sequence[Mapping[str, Any]]) -> int:
+    """Parameters of the network that the study scored for a recipe's `encoder_layers`.
+
+    Formula: embedding (words, positions, token types, norm, projection) + sum over layers of mixer and
+             feed-forward part, all at width 256 and 1,024. Attention: four square maps and a norm, and for
+             WMA one more without bias. Transforms: one square map alone. Convolution: query, key, value and
+             convolved values of half the width, a separable convolution, the kernels, a square map, a norm
+    Source:  worked out from the published column, which it gives exactly for every row
+    """
+    tables = (VOCABULARY + POSITIONS + TOKEN_TYPES) * EMBEDDING
+    embedding = tables + 2 * EMBEDDING + _linear(EMBEDDING, WIDTH)
+    return embedding + sum(_mixer(layer) + _feed(int(layer["num_feed_forward"])) for layer in layers)
+
+
+def _mixer(layer: Mapping[str, Any]) -> int:
+    square, norm = _linear(WIDTH, WIDTH), 2 * WIDTH
+    kind, parameter = layer["operation_type"], layer["operation_parameter"]
+    if kind == "SA":
+        return 4 * square + norm + (WIDTH * WIDTH if parameter == "WMA" else 0)
+    if kind == "LT":
+        return square
+    half, heads, kernel = WIDTH // 2, int(layer["num_operation_heads"]) // 2, int(parameter)
+    separable = WIDTH * kernel + WIDTH * half + half
+    return 4 * _linear(WIDTH, half) + separable + _linear(half, heads * kernel) + square + norm
+
+
+def _feed(depth: int) -> int:
+    return _linear(WIDTH, FEED) + (depth - 1) * _linear(FEED, FEED) + _linear(FEED, WIDTH) + 2 * WIDTH
+
+
+def _linear(ins: int, outs: int) -> int:
+    return ins * outs + outs
+
+
+def read_results(path: Path, benchmark: str) -> tuple[dict[int, Result], list[str]]:
+    """The lines by id in their order, and a sentence for each line of which something is left out."""
+    found: dict[int, Result] = {}
+    skipped: list[str] = []
+    for number, line in _lines(path, benchmark):
+        name = (line.get(ID) or "").strip()
+        if not name.isdecimal() or len(name) > 18:
+            problem = f"{name!r:.60} is not the number of a network"
+        elif int(name) in found:
+            problem = f"network {int(name)} comes a second time; the first counts"
+        else:
+            result, problem = _result(line)
+            if result is not None:
+                found[int(name)] = result
+        if problem:
+            skipped.append(f"{path.name}: line {number}: {problem}")
+    if not found:
+        raise broken(benchmark, path, skipped[0] if skipped else "the table has no lines")
+    return found, skipped
+
+
+def _lines(path: Path, benchmark: str) -> Iterator[tuple[int, dict[str, str | None]]]:
+    """Line numbers, and cells by column; raises BadData for a file that is not this table."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream)
+            if missing := [c for c in (ID, GLUE, *COLUMNS) if c not in (reader.fieldnames or ())]:
+                raise broken(benchmark, path, f"the table has no column {', '.join(map(repr, missing))}")
+            for line in reader:
+                yield reader.line_num, line
+    except (UnicodeDecodeError, csv.Error, OSError) as error:
+        raise broken(benchmark, path, f"not a readable table ({error})") from error
+
+
+def _result(line: Mapping[str, str | None]) -> tuple[Result | None, str]:
+    """One line, and what is wrong with it; None for a line with a cell that is no number at all."""
+    values: dict[str, float] = {}
+    for column in (GLUE, *COLUMNS):
+        cell = (line[column] or "nan").strip()
+        try:
+            values[column] = float(cell)
+        except ValueError:
+            return None, f"{column} is {cell!r:.40}, not a number"
+    absent = [column for column, value in values.items() if not math.isfinite(value)]
+    kept = {name: values[column] for column, name in COLUMNS.items() if column not in absent}
+    problem = f"no finite value, left out: {', '.join(absent)}" if absent else ""
+    return Result(None if GLUE in absent else values[GLUE], kept), problem

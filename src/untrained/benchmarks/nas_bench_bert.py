@@ -1,0 +1,150 @@
+"""Five hundred BERT-like encoders: which of them did well on GLUE."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from untrained.benchmarks._bert_networks import GLUE, TASKS, Trained, read_networks
+from untrained.benchmarks._bert_results import COLUMNS, Result, read_results
+from untrained.benchmarks._data import folder as data_folder
+from untrained.core.architecture import Architecture
+from untrained.core.benchmark import Benchmark, File, Row, Table, Target, benchmark
+from untrained.core.errors import InvalidArchitecture, UnknownName, UsageError
+from untrained.core.recipe import Recipe
+from untrained.core.space import Space
+
+NETWORKS, RESULTS = "BERT_benchmark.json", "BERT_results_activation.csv"
+FEED_FORWARD, OPERATION = ("declared", "trained"), ("declared", "attention")  # readings of a recipe
+PLACE = (
+    "https://raw.githubusercontent.com/aaronserianni/training-free-nas/"
+    "2d76e01b9586cad7340e8268dadba3056efd070b/data/"
+)
+
+
+@runtime_checkable
+class ReadsEncoders(Protocol):
+    """A space that knows how this benchmark writes an encoder."""
+
+    def from_recipe(
+        self, recipe: Any, *, feed_forward: str = "declared", operation: str = "declared"
+    ) -> Architecture:
+        """The encoder of a published recipe; raises InvalidArchitecture."""
+
+
+@benchmark
+class NasBenchBert(Benchmark):
+    """Encoders of the FlexiBERT space, pre-trained as ELECTRA and fine-tuned on the tasks of GLUE.
+
+    One row a network, joined by its number with the metric values that the study published for it; then one
+    row, without architecture, for each further line of that table. `glue` is the plain mean of the eight
+    tasks. Equal networks have equal architectures, and so equal ids.
+
+    Three things about the published numbers, each visible in the released code and data:
+    - Every published metric value is that of a network of hidden size 256 with feed-forward layers of 1,024,
+      whatever the recipe says. `params` is among them.
+    - The first feed-forward layer that was trained has 4 x hidden units, whatever the recipe says; its
+      width is that of the further layers only. `feed_forward="trained"` reads recipes so; the default,
+      "declared", reads what they say.
+    - The trainer chooses the operation by comparing strings with `is`, which is false for strings that come
+      from a file. So all networks were very probably trained with plain attention; this is an inference.
+      `operation="attention"` reads recipes so. Do not judge by this table what an operation is worth.
+
+    The recipe is that of the pre-training: 100,000 steps (not epochs) on OpenWebText, 10,000 of them
+    warm-up, linear decay. Fine-tuning: batch 32, learning rate 1e-4, 3 epochs (10 for rte and sts), once.
+
+    Source:  Serianni & Kalita 2023, ACL (networks, scores, metric values); space of Tuli et al. 2022,
+             arXiv:2205.11656
+    Licence: CC BY 4.0
+    Rows:    500, 491 of them distinct
+    Bytes:   about 600 thousand in two files
+    """
+
+    space: ClassVar[str] = "bert_encoder"
+    targets: ClassVar[tuple[Target, ...]] = tuple(
+        Target(name, "points", "higher", gap=0.5) for name in (GLUE, *TASKS)
+    )
+    files: ClassVar[tuple[File, ...]] = (
+        File(
+            NETWORKS,
+            PLACE + NETWORKS,
+            None,
+            "fa2ff7198dcd71e0b8021ed2ace1c221672c33cc56931b6dff31fda3d044784f",
+            "CC BY 4.0",
+        ),
+        File(
+            RESULTS,
+            PLACE + RESULTS,
+            None,
+            "95fb60a0e702102d6b09a60d13745068270aa28183b7cc8dacb79d5ec6a4b36d",
+            "CC BY 4.0",
+        ),
+    )
+    recipe: ClassVar[Recipe] = Recipe(
+        "OpenWebText", epochs=1, batch=128, length=128, optimizer="AdamW", lr=5e-4, weight_decay=0.01
+    )
+    published_names: ClassVar[tuple[str, ...]] = tuple(COLUMNS.values())
+
+    def __init__(self, *, feed_forward: str = "declared", operation: str = "declared") -> None:
+        """How recipes are read: see the class."""
+        more = f"untrained show {self.name}"
+        if feed_forward not in FEED_FORWARD:
+            raise UnknownName("reading of the feed-forward part", feed_forward, FEED_FORWARD, more)
+        if operation not in OPERATION:
+            raise UnknownName("reading of the operations", operation, OPERATION, more)
+        self.feed_forward, self.operation = feed_forward, operation
+
+    def read(self, folder: Path, space: Space) -> Table:
+        """All rows; a file that is missing and a record that is broken are named in `skipped`."""
+        if not isinstance(space, ReadsEncoders):
+            raise UsageError(
+                f"{self.name} needs a space with from_recipe, like bert_encoder; {space.name!r} has none"
+            )
+        here = data_folder(type(self), folder)
+        networks, results, skipped = self._files(here)
+        rows: dict[str, Row] = {}
+        for network in networks:
+            try:
+                encoder = space.from_recipe(
+                    network.recipe, feed_forward=self.feed_forward, operation=self.operation
+                )
+            except InvalidArchitecture as error:
+                said = str(error).partition("\n")[0]
+                skipped.append(f"{NETWORKS}: network {network.id}: {said}")
+                continue
+            if network.failure:
+                skipped.append(f"{NETWORKS}: network {network.id}: {network.failure}")
+            rows[str(network.id)] = _row(network, encoder, results.get(network.id))
+        bare = [_published(n, result) for n, result in results.items() if str(n) not in rows]
+        return Table((*rows.values(), *bare), tuple(skipped))
+
+    def _files(self, here: Path) -> tuple[list[Trained], dict[int, Result], list[str]]:
+        """What the two files say; either may be missing, not both."""
+        networks: list[Trained] = []
+        results: dict[int, Result] = {}
+        skipped: list[str] = []
+        get = f"download: untrained data get {self.name}"
+        if path := self.find(here, NETWORKS):
+            networks, skipped = read_networks(path, self.name)
+        else:
+            skipped.append(f"{NETWORKS} is not in {here}: no architectures, published values only; {get}")
+        if path := self.find(here, RESULTS):
+            results, wrong = read_results(path, self.name)
+            skipped += wrong
+        else:
+            skipped.append(f"{RESULTS} is not in {here}: no published values; {get}")
+        return networks, results, skipped
+
+
+def _row(network: Trained, encoder: Architecture, result: Result | None) -> Row:
+    """A network with what the table says of it; its own scores come before those of the table."""
+    truth = {} if result is None else _glue(result)
+    return Row(str(network.id), {**truth, **network.truth}, encoder, result.published if result else {})
+
+
+def _published(number: int, result: Result) -> Row:
+    return Row(str(number), _glue(result), None, result.published)
+
+
+def _glue(result: Result) -> dict[str, float]:
+    return {} if result.glue is None else {GLUE: result.glue}

@@ -1,0 +1,21 @@
+"""Plug-ins as one types them: a name and options, `bert_encoder:preset=large`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from untrained.core import registry
+from untrained.core.metric import keyword_options, parse_options, split_options
+
+
+def construct(kind: str, text: str, *args: Any, **settings: Any) -> Any:
+    """The plug-in class of that kind, made with `args` and the options that were typed or are `settings`.
+
+    Options are the keyword-only parameters of its `__init__`. Raises UnknownName, with the nearest names, or
+    UsageError for an option that it does not have or a value of the wrong type.
+    """
+    name, _, tail = text.strip().partition(":")
+    found: Callable[..., Any] = registry.get(kind, name)
+    given = {**split_options(tail), **settings}
+    return found(*args, **parse_options(f"{kind} {name}", keyword_options(found), given))
