@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
+from untrained.benchmarks._csv import BrokenRow, dashed, lines, number, whole
 from untrained.benchmarks._data import broken
 from untrained.benchmarks._data import folder as data_folder
-from untrained.benchmarks._shapes import BrokenRow, dashed, lines, number, whole
 from untrained.core.architecture import Architecture
 from untrained.core.benchmark import Benchmark, File, Row, Table, Target
 from untrained.core.errors import InvalidArchitecture, UsageError

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from untrained.benchmarks._csv import finite, lines
 from untrained.benchmarks._data import broken
 from untrained.benchmarks._nlp_logs import ID
 
@@ -43,7 +42,7 @@ def read_results(path: Path, benchmark: str) -> tuple[dict[int, Result], list[st
     """The lines by recipe id in their order, and a sentence for each line of which something is left out."""
     found: dict[int, Result] = {}
     skipped: list[str] = []
-    for number, line in _lines(path, benchmark):
+    for number, line in lines(path, benchmark, (NAME, LOSS, *COLUMNS))[1]:
         match = ID.search(line.get(NAME) or "")
         if match is None:
             problem = f"{line.get(NAME)!r:.60} is not the name of a log (log_stats_model_ID_...)"
@@ -60,29 +59,10 @@ def read_results(path: Path, benchmark: str) -> tuple[dict[int, Result], list[st
     return found, skipped
 
 
-def _lines(path: Path, benchmark: str) -> Iterator[tuple[int, dict[str, str | None]]]:
-    """Line numbers, and cells by column; raises BadData for a file that is not this table."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            if missing := [c for c in (NAME, LOSS, *COLUMNS) if c not in (reader.fieldnames or ())]:
-                raise broken(benchmark, path, f"the table has no column {', '.join(map(repr, missing))}")
-            for line in reader:
-                yield reader.line_num, line
-    except (UnicodeDecodeError, csv.Error, OSError) as error:
-        raise broken(benchmark, path, f"not a readable table ({error})") from error
-
-
-def _result(line: Mapping[str, str | None]) -> tuple[Result | None, str]:
+def _result(line: Mapping[str, str]) -> tuple[Result | None, str]:
     """One line, and what is wrong with it; None for a line with a cell that is no number at all."""
-    values: dict[str, float] = {}
-    for column in (LOSS, *COLUMNS):
-        cell = (line[column] or "nan").strip()
-        try:
-            values[column] = float(cell)
-        except ValueError:
-            return None, f"{column} is {cell!r:.40}, not a number"
-    absent = [column for column, value in values.items() if not math.isfinite(value)]
-    kept = {name: values[column] for column, name in COLUMNS.items() if column not in absent}
-    problem = f"no finite value, left out: {', '.join(absent)}" if absent else ""
-    return Result(None if LOSS in absent else values[LOSS], kept), problem
+    values, problem = finite(line, (LOSS, *COLUMNS))
+    if values is None:
+        return None, problem
+    published = {name: values[column] for column, name in COLUMNS.items() if column in values}
+    return Result(values.get(LOSS), published), problem

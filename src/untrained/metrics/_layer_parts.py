@@ -1,12 +1,13 @@
-"""Which weights of a transformer mix tokens and which are feed-forward; read by several proxies."""
+"""What belongs to which layer: weights that mix tokens or feed forward, and what taps show of each."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from torch import nn
+from torch import Tensor, nn
 
 from untrained.core.errors import MeasurementFailed
+from untrained.nn.probe import Probe
 
 
 def layer_parts(model: nn.Module) -> list[tuple[nn.Module, nn.Module]]:
@@ -31,3 +32,20 @@ def size(modules: Iterable[nn.Module]) -> int:
 def by_layer(values: Iterable[float]) -> dict[str, float]:
     """The values as the parts `layer1`, `layer2`, ..."""
     return {f"layer{i + 1}": value for i, value in enumerate(values)}
+
+
+def summed_over_taps(probe: Probe, roles: Iterable[str], measure: Callable[[Tensor], float]) -> list[float]:
+    """`measure` of every tensor that the network shows under some roles, summed for each layer.
+
+    Raises MissingRole where it shows none of them.
+    """
+    shown = [role for role in roles if role in probe.roles]
+    if not shown:
+        probe.require("block")
+    probe.expect(shown)
+    layers: list[float] = []
+    for role in shown:
+        for i, tensors in enumerate(probe.taps(role)):
+            layers += [0.0] * (i + 1 - len(layers))
+            layers[i] += sum(measure(x.detach()) for x in tensors)
+    return layers

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from untrained.core.errors import MeasurementFailed
 from untrained.core.metric import Parts, proxy
-from untrained.metrics._layer_parts import by_layer
+from untrained.metrics._layer_parts import by_layer, summed_over_taps
 from untrained.nn.probe import Probe
 
 ROLES = ("mix", "ffn", "block")
@@ -35,15 +35,7 @@ def dextr(probe: Probe) -> Parts:
         the source's, of length 1, would be far from any text. Text instead of random input; no dropout.
         A smallest singular value within rounding counts as 0
     """
-    shown = [role for role in ROLES if role in probe.roles]
-    if not shown:
-        probe.require("block")
-    probe.expect(shown)
-    layers: list[float] = []
-    for role in shown:
-        for i, tensors in enumerate(probe.taps(role)):
-            layers += [0.0] * (i + 1 - len(layers))
-            layers[i] += sum(_conditioning(x[0].detach()) for x in tensors)
+    layers = summed_over_taps(probe, ROLES, lambda x: _conditioning(x[0]))
     s, k = sum(layers), _curvature(probe)
     joined = math.log1p(s) + math.log1p(k)
     if joined == 0:

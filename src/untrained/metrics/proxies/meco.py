@@ -4,7 +4,7 @@ from torch import Tensor
 
 from untrained.core.errors import MeasurementFailed
 from untrained.core.metric import Parts, proxy
-from untrained.metrics._layer_parts import by_layer
+from untrained.metrics._layer_parts import by_layer, summed_over_taps
 from untrained.metrics._spectrum import correlation, eigenvalues
 from untrained.nn.probe import Probe
 
@@ -28,15 +28,7 @@ def meco(probe: Probe, *, words: int = 32) -> Parts:
         random input; the three features of a layer instead of every module, which counts containers
         several times. A recurrent cell shows its output only
     """
-    shown = [role for role in ROLES if role in probe.roles]
-    if not shown:
-        probe.require("block")
-    probe.expect(shown)
-    layers: list[float] = []
-    for role in shown:
-        for i, tensors in enumerate(probe.taps(role)):
-            layers += [0.0] * (i + 1 - len(layers))
-            layers[i] += sum(_least(x.detach()[:, :words]) for x in tensors)
+    layers = summed_over_taps(probe, ROLES, lambda x: _least(x[:, :words]))
     return Parts(sum(layers), by_layer(layers))
 
 

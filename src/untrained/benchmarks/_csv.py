@@ -1,10 +1,10 @@
-"""Tables with one decoder a line: reading cells, and saying what is wrong with one."""
+"""Tables with one network a line: reading cells, and saying what is wrong with one."""
 
 from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from untrained.benchmarks._data import broken
@@ -33,6 +33,23 @@ def lines(
     except (UnicodeDecodeError, csv.Error, OSError) as error:
         raise broken(benchmark, path, f"not a readable table ({error})") from error
     return columns, found
+
+
+def finite(cells: Mapping[str, str], columns: Sequence[str]) -> tuple[dict[str, float] | None, str]:
+    """The columns that have a finite number, and what is wrong with the line; None where a cell is no number.
+
+    An empty cell counts as not measured.
+    """
+    values: dict[str, float] = {}
+    for column in columns:
+        cell = (cells[column] or "nan").strip()
+        try:
+            values[column] = float(cell)
+        except ValueError:
+            return None, f"{column} is {cell!r:.40}, not a number"
+    absent = [column for column, value in values.items() if not math.isfinite(value)]
+    problem = f"no finite value, left out: {', '.join(absent)}" if absent else ""
+    return {column: value for column, value in values.items() if column not in absent}, problem
 
 
 def whole(cells: Mapping[str, str], column: str, default: int | None = None) -> int:
