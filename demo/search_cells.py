@@ -62,6 +62,10 @@ def main() -> None:
         size = found["params"].value or 0.0
         over = "  (over budget)" if size > 8e6 else ""
         print(f"{place:>4} {names.get(arch, arch.id):<17}{scores}{size:>12,.0f}  {nodes(arch)}{over}")
+    for row in ranking:
+        for name, m in row.measurements.items():
+            if not m.ok:
+                print(f"     {row.architecture.id} has no {name} in one of the draws: {m.reason}")
     print("\nWhat the scores are known to be worth:")
     for name in PROXIES:
         print(
