@@ -45,7 +45,9 @@ def main() -> None:
     for name in args.only or BENCHMARKS:
         typed, target = BENCHMARKS[name]
         try:
-            found = ut.correlate(typed, "all", data=args.data, limit=args.limit, progress=said(name))
+            found = ut.correlate(
+                typed, "all", data=args.data, limit=args.limit, progress=said(name), workers=None
+            )
         except BadData as error:
             print(f"{name}: left out: {error}", file=sys.stderr)
             continue

@@ -21,7 +21,9 @@ def columns(
     def progress(done: int, total: int) -> None:
         print(f"\r{scale}: {done}/{total}", end="", file=sys.stderr)
 
-    found = ut.correlate("nas_bench_nlp", PUBLISHED, data=data, scale=scale, limit=limit, progress=progress)
+    found = ut.correlate(
+        "nas_bench_nlp", PUBLISHED, data=data, scale=scale, limit=limit, progress=progress, workers=None
+    )
     print(file=sys.stderr)
     return found.columns, [dict(r.published) for r in found.rows]
 

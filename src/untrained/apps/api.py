@@ -189,13 +189,15 @@ def correlate(
     limit: int | None = None,
     seeds: int = 1,
     versus: str | None = None,
-    workers: int | None = None,
+    workers: int | None = 1,
     progress: Progress | None = None,
 ) -> Correlation:
     """How well proxies order a benchmark's networks, against the plain sizes.
 
     `data` is a folder in the published layout; without it the cache that `untrained data get` fills.
-    `limit` takes the first rows that have an architecture. Raises BadData where files are missing.
+    `workers=None` takes as many processes as pay; a script that does so needs the usual
+    `if __name__ == "__main__"`, as other processes import it. `limit` takes the first rows that have an
+    architecture. Raises BadData where files are missing.
     """
     from untrained.benchmarks import folder
 
