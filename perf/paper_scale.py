@@ -53,7 +53,7 @@ def plain(lab: Lab, arch: ut.Architecture) -> None:
                 h.retain_grad()
         y.backward(torch.ones_like(y))
         if noise is None:
-            sum((w.detach() * w.grad).abs().sum() for w in model.saliency_weights())
+            sum((w.detach() * w.grad).abs().sum() for w in model.saliency_weights() if w.grad is not None)
             sum((h.detach() * h.grad).abs().sum() for states in hidden for h in states[1:])
             agree = torch.zeros(len(e), len(e))
             for a in active:

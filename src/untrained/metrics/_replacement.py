@@ -93,7 +93,8 @@ def _from_the_start(probe: Probe, tokens: Tensor, copies: dict[int, Tensor]) -> 
 def shares(seen: Replacement, layer: int) -> Tensor:
     """p_k: share of a layer's natural variation that the word k steps ago owns, k = 0..8, (9,)."""
     base = seen.base[layer].double()  # (B, T, H)
-    spread = 2 * base.var(0, correction=0).sum(-1)  # (T,), squared distance of two unrelated texts
+    centred = base - base.mean(0)
+    spread = 2 * centred.square().sum(-1).mean(0)  # (T,), squared distance of two unrelated texts
     floor = EPS**2 * base.square().sum(-1).mean() + 1e-30
     after = torch.stack([base[:, p : p + LAGS] for p in seen.changed])  # (copies, B, 9, H)
     changed = torch.stack([layers[layer] for layers in seen.changed.values()]).double()
