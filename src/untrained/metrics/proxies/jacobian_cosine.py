@@ -15,5 +15,7 @@ def jacobian_cosine(probe: Probe) -> float:
     Shapes:  tokens (B, T) -> J (B, T * E) -> float
     Cost:    1 forward, 1 backward
     Source:  Serianni and Kalita 2023 (ACL)
+    Worth:   of recurrent networks. A transformer that ends in a layer norm has a constant sum of outputs, so
+        its gradient is rounding and this says nothing; jacob_cov starts from the logits instead
     """
     return jacobian_score(probe, cosscore)

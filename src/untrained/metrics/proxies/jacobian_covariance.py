@@ -18,5 +18,7 @@ def jacobian_covariance(probe: Probe) -> float:
     Differs: the published values are no property of the cells: they lie between -71.15 and -71.03 and are
         the same, to the last digit, for all cells with the same number of parameters, so no right
         implementation agrees with them. The published noised variants do fit this formula
+    Worth:   of recurrent networks. A transformer that ends in a layer norm has a constant sum of outputs, so
+        its gradient is rounding and this says nothing; jacob_cov starts from the logits instead
     """
     return jacobian_score(probe, eigscore)

@@ -19,6 +19,8 @@ def synaptic_saliency(probe: Probe) -> float:
         depends on the order in which its inputs are written down and so is no property of the network.
         Their published values fit L = sum of the output (1.00 times them, median of 19 cells), not
         |output|^2 / 2
+    Worth:   of recurrent networks. A transformer that ends in a layer norm has a constant sum of outputs, so
+        its gradient is rounding and this says nothing; snip starts from the loss instead
     """
     pairs = zip(probe.weights(), probe.gradients(), strict=True)
     return sum((float((w.detach() * g).abs().sum(dtype=torch.float64)) for w, g in pairs), start=0.0)
