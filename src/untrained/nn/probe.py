@@ -165,21 +165,21 @@ class Probe:
 
         `start` has, for each layer, the states that enter the first step, as the role `state` gives them.
         """
-        for role in roles:
-            self.require(role)
-        with torch.inference_mode():
-            embedded = self._embed(tokens)
-            tape = Tape(roles)
-            more = {} if start is None else {"start": start}
-            return Pass(embedded, self._stage("encode")(embedded, tape, **more), tape)
+        return self.encode_embedded(self._embed(tokens), roles, start)
 
-    def encode_embedded(self, embedded: Tensor, roles: Iterable[str] = ()) -> Pass:
-        """A pass of its own over an embedding output (B, T, E), without gradients; not kept."""
+    def encode_embedded(
+        self,
+        embedded: Tensor,
+        roles: Iterable[str] = (),
+        start: Sequence[Sequence[Tensor]] | None = None,
+    ) -> Pass:
+        """`encode` from an embedding output (B, T, E)."""
         for role in roles:
             self.require(role)
+        more = {} if start is None else {"start": start}
         with torch.inference_mode():
             tape = Tape(roles)
-            return Pass(embedded, self._model_encode(embedded, tape), tape)
+            return Pass(embedded, self._stage("encode")(embedded, tape, **more), tape)
 
     def _embed(self, tokens: Tensor) -> Tensor:
         embed: Callable[[Tensor], Tensor] = self._stage("embed")
@@ -311,8 +311,7 @@ class Probe:
         return [[next(ends) for _ in layer] for layer in written]
 
     def _towards(self, top: Tensor, wanted: Sequence[Tensor]) -> list[Tensor]:
-        found = torch.autograd.grad(top, wanted, retain_graph=True, allow_unused=True)
-        return [torch.zeros_like(w) if g is None else g for w, g in zip(wanted, found, strict=True)]
+        return _or_zero(wanted, torch.autograd.grad(top, wanted, retain_graph=True, allow_unused=True))
 
     def gradients(self) -> list[Tensor]:
         """d(sum of the output)/dW for each of `weights()`."""
@@ -369,7 +368,7 @@ class Probe:
         found = torch.autograd.grad(
             run.output, wanted, torch.ones_like(run.output), retain_graph=clean, allow_unused=True
         )
-        made = [torch.zeros_like(w) if g is None else g for w, g in zip(wanted, found, strict=True)]
+        made = _or_zero(wanted, found)
         onto, last = made[1 : 1 + len(states)], made[1 + len(states) :]
         saliency = None if taped is None else _saliency(states, onto)
         pieces = made[0].chunk(len(noises))
@@ -381,7 +380,7 @@ class Probe:
             self.require(role)
         self.expect((*roles, "gradients"))
         if self._forward is not None and not all(map(self._forward.tape.wants, roles)):
-            self._forward = None
+            self._forget()
         return self._graph()
 
     def _graph(self) -> Pass:
@@ -420,6 +419,11 @@ class Probe:
             raise MissingMethod(name, type(self.model).__name__, "one of the stages of a network")
         found: Callable[..., Tensor] = stage
         return found
+
+
+def _or_zero(wanted: Sequence[Tensor], found: Sequence[Tensor | None]) -> list[Tensor]:
+    """Gradients, 0 for what nothing depends on."""
+    return [torch.zeros_like(w) if g is None else g for w, g in zip(wanted, found, strict=True)]
 
 
 def _saliency(states: Sequence[Tensor], gradients: Sequence[Tensor]) -> float:

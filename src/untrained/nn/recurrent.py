@@ -67,7 +67,7 @@ class GraphLayer(nn.Module):
         tap_state = tape if tape is not None and tape.wants("state") else None
         tap_hidden = tape if tape is not None and tape.wants("hidden") else None
         tap_active = tape if tape is not None and tape.wants("activation") else None
-        active = self._active
+        active, following = self._active, self._next
         state = list(start or (x.new_zeros(x.shape[1], self.hidden) for _ in self.new))
         outputs = []
         for t in range(x.shape[0]):
@@ -80,7 +80,7 @@ class GraphLayer(nn.Module):
                 values.append(node(values, t))
             if tap_active is not None:
                 tap_active.add("activation", layer, *(values[i] for i in active))
-            state = [values[i] for i in self._next]
+            state = [values[i] for i in following]
             outputs.append(state[0])
         return torch.stack(outputs)
 
