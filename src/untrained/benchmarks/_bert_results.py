@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from untrained.benchmarks._csv import finite, lines
-from untrained.benchmarks._data import broken
+from untrained.benchmarks._csv import by_id, finite
 
 ID, GLUE = "ID", "GLUE Score"
 METRICS = (
@@ -81,23 +80,14 @@ def _linear(ins: int, outs: int) -> int:
 
 def read_results(path: Path, benchmark: str) -> tuple[dict[int, Result], list[str]]:
     """The lines by id in their order, and a sentence for each line of which something is left out."""
-    found: dict[int, Result] = {}
-    skipped: list[str] = []
-    for number, line in lines(path, benchmark, (ID, GLUE, *COLUMNS))[1]:
-        name = (line.get(ID) or "").strip()
-        if not name.isdecimal() or len(name) > 18:
-            problem = f"{name!r:.60} is not the number of a network"
-        elif int(name) in found:
-            problem = f"network {int(name)} comes a second time; the first counts"
-        else:
-            result, problem = _result(line)
-            if result is not None:
-                found[int(name)] = result
-        if problem:
-            skipped.append(f"{path.name}: line {number}: {problem}")
-    if not found:
-        raise broken(benchmark, path, skipped[0] if skipped else "the table has no lines")
-    return found, skipped
+    return by_id(path, benchmark, (ID, GLUE, *COLUMNS), _id, _result)
+
+
+def _id(line: Mapping[str, str]) -> tuple[int | None, str]:
+    name = line[ID].strip()
+    if not name.isdecimal() or len(name) > 18:
+        return None, f"{name!r:.60} is not the number of a network"
+    return int(name), f"network {int(name)}"
 
 
 def _result(line: Mapping[str, str]) -> tuple[Result | None, str]:

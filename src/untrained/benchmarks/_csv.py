@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from untrained.benchmarks._data import broken
+
+R = TypeVar("R")
 
 
 class BrokenRow(Exception):
@@ -33,6 +36,37 @@ def lines(
     except (UnicodeDecodeError, csv.Error, OSError) as error:
         raise broken(benchmark, path, f"not a readable table ({error})") from error
     return columns, found
+
+
+def by_id(
+    path: Path,
+    benchmark: str,
+    needed: Iterable[str],
+    read: Callable[[Mapping[str, str]], tuple[int | None, str]],
+    result: Callable[[Mapping[str, str]], tuple[R | None, str]],
+) -> tuple[dict[int, R], list[str]]:
+    """The lines by id in their order, and a sentence for each line of which something is left out.
+
+    `read` gives a line's id, and what to call it, or None and what is wrong; of two lines of one id the first
+    counts. `result` gives what it says, and what is wrong. Raises BadData where no line can be used.
+    """
+    found: dict[int, R] = {}
+    skipped: list[str] = []
+    for number, line in lines(path, benchmark, needed)[1]:
+        key, words = read(line)
+        if key is None:
+            problem = words
+        elif key in found:
+            problem = f"{words} comes a second time; the first counts"
+        else:
+            made, problem = result(line)
+            if made is not None:
+                found[key] = made
+        if problem:
+            skipped.append(f"{path.name}: line {number}: {problem}")
+    if not found:
+        raise broken(benchmark, path, skipped[0] if skipped else "the table has no lines")
+    return found, skipped
 
 
 def finite(cells: Mapping[str, str], columns: Sequence[str]) -> tuple[dict[str, float] | None, str]:

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from untrained.benchmarks._csv import finite, lines
-from untrained.benchmarks._data import broken
+from untrained.benchmarks._csv import by_id, finite
 from untrained.benchmarks._nlp_logs import ID
 
 # Published column -> the name of our own proxy of the same idea. A part of a metric follows a point.
@@ -40,23 +39,14 @@ class Result:
 
 def read_results(path: Path, benchmark: str) -> tuple[dict[int, Result], list[str]]:
     """The lines by recipe id in their order, and a sentence for each line of which something is left out."""
-    found: dict[int, Result] = {}
-    skipped: list[str] = []
-    for number, line in lines(path, benchmark, (NAME, LOSS, *COLUMNS))[1]:
-        match = ID.search(line.get(NAME) or "")
-        if match is None:
-            problem = f"{line.get(NAME)!r:.60} is not the name of a log (log_stats_model_ID_...)"
-        elif int(match[1]) in found:
-            problem = f"cell {match[1]} comes a second time; the first counts"
-        else:
-            result, problem = _result(line)
-            if result is not None:
-                found[int(match[1])] = result
-        if problem:
-            skipped.append(f"{path.name}: line {number}: {problem}")
-    if not found:
-        raise broken(benchmark, path, skipped[0] if skipped else "the table has no lines")
-    return found, skipped
+    return by_id(path, benchmark, (NAME, LOSS, *COLUMNS), _id, _result)
+
+
+def _id(line: Mapping[str, str]) -> tuple[int | None, str]:
+    match = ID.search(line[NAME])
+    if match is None:
+        return None, f"{line[NAME]!r:.60} is not the name of a log (log_stats_model_ID_...)"
+    return int(match[1]), f"cell {match[1]}"
 
 
 def _result(line: Mapping[str, str]) -> tuple[Result | None, str]:
