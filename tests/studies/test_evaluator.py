@@ -33,7 +33,7 @@ class Desk:
         function.__name__ = name
         return metric(function, kind, **more)
 
-    def probe(self, arch: Architecture) -> str:
+    def probe(self, arch: Architecture, *_: object) -> str:
         self.asked.append("build")
         return "probe"
 
@@ -61,7 +61,7 @@ def test_nothing_is_measured_after_a_broken_constraint() -> None:
     desk = Desk()
     metrics = [desk.metric("goal"), desk.metric("guard"), desk.metric("params", "cost", 9.0)]
     found = evaluate(desk, metrics, "guard > 0 and params  <= 8")
-    assert found == Outcome("rejected", {"params": 9.0}, "params <= 8")
+    assert found == Outcome("rejected", {"params": 9.0}, "params <= 8", 1 / 9)
     assert desk.asked == ["build", "params"]
 
 
@@ -70,9 +70,9 @@ def test_choices_and_closed_forms_turn_away_before_anything_is_built() -> None:
     metrics = [desk.metric("goal"), desk.metric("params", "cost")]
     assert evaluate(desk, metrics, "layers > 2").reason == "layers > 2"
     found = evaluate(
-        desk, metrics, "params < 8 and params > 99", count=lambda a: {"params": 50, "unasked": 1}
+        desk, metrics, "params < 8 and 2 * params > 500", count=lambda a: {"params": 50, "unasked": 1}
     )
-    assert found == Outcome("rejected", {"params": 50.0}, "params < 8; params > 99")
+    assert found == Outcome("rejected", {"params": 50.0}, "params < 8; 2 * params > 500", 42 / 50 + 400 / 500)
     assert desk.asked == []
     found = evaluate(desk, metrics, "params > 8", count=lambda a: {"params": 50})
     assert dict(found.values) == {"goal": 1.0, "params": 50.0}
@@ -94,7 +94,7 @@ def test_costs_may_look_at_another_network() -> None:
     made: list[str] = []
 
     def builder(side: str) -> Any:
-        def build(arch: Architecture) -> str:
+        def build(arch: Architecture, *_: object) -> str:
             made.append(side)
             return side
 
@@ -138,7 +138,7 @@ def test_whatever_a_metric_or_a_build_raises_is_a_reason(error: Exception, reaso
     found = evaluate(desk, [desk.metric("params", "cost", 3.0), desk.metric("goal", value=error)])
     assert found == Outcome("failed", {"params": 3.0}, f"goal: {reason}")
 
-    def build(arch: Architecture) -> Any:
+    def build(arch: Architecture, *_: object) -> Any:
         raise error
 
     found = Evaluator([desk.metric("goal")], build)(ARCH)
@@ -183,5 +183,5 @@ def test_settings_are_part_of_a_name() -> None:
     def depth(probe: Any, *, layer: int = 1) -> float:
         return float(layer)
 
-    found = Evaluator([metric(depth).with_options(layer=3), metric(depth)], lambda a: a)(ARCH)
+    found = Evaluator([metric(depth).with_options(layer=3), metric(depth)], lambda a, *_: a)(ARCH)
     assert dict(found.values) == {"depth:layer=3": 3.0, "depth": 1.0}

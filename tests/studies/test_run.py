@@ -16,6 +16,7 @@ from untrained.core.errors import UntrainedError, UsageError
 from untrained.core.strategy import Strategy, make
 from untrained.core.study import Question, Study, Trial, dominates
 from untrained.studies.events import Outcome
+from untrained.studies.executors.here import Here
 from untrained.studies.run import rejections, run
 from untrained.studies.store import Store, load
 
@@ -38,7 +39,11 @@ class Memory:
 def loop(evaluate: Any, trials: int = 50, log: Any = None, **changed: Any) -> Study:
     asked = question(**{"objectives": (("shine", "higher"),), **changed})
     return run(
-        asked, strategy=make(asked.strategy, Toy()), evaluate=evaluate, log=log or Memory(), trials=trials
+        asked,
+        strategy=make(asked.strategy, Toy()),
+        executor=Here(evaluate),
+        log=log or Memory(),
+        trials=trials,
     )
 
 
@@ -80,7 +85,7 @@ def test_what_is_read_back_is_what_was_found(tmp_path: Path) -> None:
 def test_equal_architectures_are_measured_once() -> None:
     calls: Counter[str] = Counter()
 
-    def evaluate(arch: Architecture) -> Outcome:
+    def evaluate(arch: Architecture, *_: object) -> Outcome:
         calls[arch.id] += 1
         return Outcome("ok", {"shine": float(arch.layers)})
 
@@ -95,7 +100,7 @@ def test_equal_architectures_are_measured_once() -> None:
         assert (trial.score, trial.values, trial.status) == (earlier.score, earlier.values, earlier.status)
     # Also not after a resume.
     strategy = make(study.question.strategy, Toy())
-    run(study.question, strategy=strategy, evaluate=evaluate, log=log, trials=800, resume=True)
+    run(study.question, strategy=strategy, executor=Here(evaluate), log=log, trials=800, resume=True)
     assert set(calls.values()) == {1}
 
 
@@ -118,13 +123,13 @@ def test_the_strategy_is_told_everything_once_and_in_order() -> None:
             log=log,
             trials=trials,
             resume=True,
-            evaluate=lambda a: Outcome("ok", {"shine": 1.0}),
+            executor=Here(lambda a, *_: Outcome("ok", {"shine": 1.0})),
         )
     assert [t.number for t in told] == list(range(25))
 
 
 def test_luck_depends_on_seed_and_number_alone() -> None:
-    def evaluate(arch: Architecture) -> Outcome:
+    def evaluate(arch: Architecture, *_: object) -> Outcome:
         return Outcome("ok", {"shine": 1.0})
 
     short = loop(evaluate, 5, strategy="random_search").trials
@@ -140,7 +145,7 @@ def test_progress_is_told_of_each_new_trial() -> None:
 
 def test_all_turned_away_is_an_answer_with_its_reasons(tmp_path: Path) -> None:
     with Store(tmp_path / "s.db", write=True) as log:
-        study = search(log, 120, where="layers > 9 and params <= 3000 and layers < 5")
+        study = search(log, 120, where="layers > 9 and params <= 3000 and width < 25")
     assert study.best is None
     assert study.front() == []
     counted = rejections(load(tmp_path / "s.db"))
@@ -150,7 +155,7 @@ def test_all_turned_away_is_an_answer_with_its_reasons(tmp_path: Path) -> None:
 
 def test_a_number_that_is_not_finite_never_reaches_the_log() -> None:
     log = Memory()
-    study = loop(lambda a: Outcome("ok", {"shine": float("nan"), "other": 1.0}), 5, log)
+    study = loop(lambda a, *_: Outcome("ok", {"shine": float("nan"), "other": 1.0}), 5, log)
     assert {t.status for t in study.trials} == {"failed"}
     assert study.trials[0].reason == "shine: the value is not finite"
     assert study.trials[0].values == {"other": 1.0}
@@ -158,7 +163,7 @@ def test_a_number_that_is_not_finite_never_reaches_the_log() -> None:
 
 
 def test_an_objective_without_a_number_is_a_failed_trial() -> None:
-    study = loop(lambda a: Outcome("ok", {"shyne": 1.0}), 1)
+    study = loop(lambda a, *_: Outcome("ok", {"shyne": 1.0}), 1)
     assert (study.trials[0].status, study.trials[0].score) == ("failed", None)
     assert "shine" in (study.trials[0].reason or "")
 
@@ -217,7 +222,13 @@ def test_a_strategy_that_gives_too_little_is_named() -> None:
         def tell(self, trial: Trial) -> None: ...
 
     with pytest.raises(UntrainedError, match="Empty was asked for 1 architecture and gave 0"):
-        run(question(), strategy=Empty(Toy()), evaluate=lambda a: Outcome("ok"), log=Memory(), trials=1)
+        run(
+            question(),
+            strategy=Empty(Toy()),
+            executor=Here(lambda a, *_: Outcome("ok")),
+            log=Memory(),
+            trials=1,
+        )
 
 
 def test_the_front_holds_what_nothing_beats() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from random import Random
 from typing import overload
@@ -13,6 +13,7 @@ from untrained.apps.foreign import Foreign, foreigners, rank_foreign
 from untrained.apps.parallel import Progress, measure_all
 from untrained.apps.probing import Lab, resolve
 from untrained.apps.ranking import Ranking, ranked
+from untrained.apps.searching import BATCH
 from untrained.apps.searching import search as _search
 from untrained.core.architecture import Architecture
 from untrained.core.benchmark import Benchmark
@@ -20,7 +21,7 @@ from untrained.core.errors import UsageError
 from untrained.core.metric import Measurement, Metric
 from untrained.core.named import construct
 from untrained.core.space import Space
-from untrained.core.study import Study
+from untrained.core.study import Study, Trial
 from untrained.core.text import Corpus, load
 
 Names = str | Metric | Iterable[str | Metric]
@@ -148,12 +149,19 @@ def search(
     trials: int = 1_000,
     seed: int = 0,
     store: str | Path | None = None,
+    study: str = "search",
     resume: bool = False,
     also: str | Sequence[str] = (),
+    fidelities: str | Sequence[str] = (),
+    batch: int = BATCH,
+    workers: int | None = None,
+    ray: str | None = None,
+    synchronous: bool = True,
+    time_limit: float | None = None,
     text: str | Path | None = None,
     scale: str = "probe",
     device: str = "cpu",
-    progress: Progress | None = None,
+    progress: Callable[[int, int, Trial], None] | None = None,
 ) -> Study:
     """Looks at `trials` architectures of a space that were never trained, and keeps everything it saw.
 
@@ -162,6 +170,13 @@ def search(
     networks of `scale`; costs are those at paper scale. Without a `store` nothing is kept on disk; with one,
     `resume=True` goes on with a search that was stopped or is to be extended. The same seed gives the same
     study, event by event.
+
+    `batch` architectures are asked for at once. `workers` measures them in as many processes, `ray` on a
+    cluster (its address, or `local`); the result is the same for any number. With `synchronous=False` the
+    next one is asked for as soon as a worker is idle, which is faster and depends on timing. A trial that
+    takes longer than `time_limit` seconds has failed. `fidelities` are cheaper metrics, cheapest first, for
+    strategies that look twice. `study` names one of several in a store. Scripts that take workers need the
+    usual `if __name__ == "__main__"`. `progress(done, total, trial)` is called after each trial.
     """
     asked = maximize if maximize or minimize else "fading_memory"
     return _search(
@@ -173,8 +188,15 @@ def search(
         trials=trials,
         seed=seed,
         store=store,
+        study=study,
         resume=resume,
         also=also,
+        fidelities=fidelities,
+        batch=batch,
+        workers=workers,
+        ray=ray,
+        synchronous=synchronous,
+        time_limit=time_limit,
         progress=progress,
     )
 

@@ -209,11 +209,28 @@ def metric(text: str) -> Metric:
 
 
 def split_options(text: str) -> dict[str, str]:
-    """`population=20,tournament=5` as a mapping; raises UsageError for anything else."""
-    pairs = [item.partition("=") for item in text.split(",") if item.strip()]
+    """`population=20,inner=tpe(start=10,good=5)` as a mapping; raises UsageError for anything else.
+
+    Commas within parentheses belong to the value.
+    """
+    pairs = [item.partition("=") for item in _outside(text) if item.strip()]
     if bad := [k for k, sep, _ in pairs if not sep]:
         raise UsageError(f"{bad[0]!r} is not an option; write it as name=value, several with commas between")
     return {k.strip(): v.strip() for k, _, v in pairs}
+
+
+def _outside(text: str) -> list[str]:
+    """The text, split at the commas that stand in no parenthesis."""
+    items, depth = [""], 0
+    for letter in text:
+        depth += {"(": 1, ")": -1}.get(letter, 0)
+        if letter == "," and depth == 0:
+            items.append("")
+        else:
+            items[-1] += letter
+    if depth != 0:
+        raise UsageError(f"{text!r} has a parenthesis without its other half")
+    return items
 
 
 def keyword_options(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:

@@ -11,12 +11,13 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice, product
 from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from untrained.core import registry
 from untrained.core.architecture import Architecture, frozen
-from untrained.core.errors import InvalidArchitecture, UnknownName
+from untrained.core.errors import InvalidArchitecture, UnknownName, UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -157,6 +158,30 @@ class Space(ABC):
             ways = math.prod(len(s.options) for s in slots.values() if s.per == owner)
             free *= sum(ways**n for n in slots[owner].options)
         return free
+
+    def everything(self) -> Iterator[Architecture]:
+        """Every valid architecture, each once, in a fixed order.
+
+        Raises UsageError where they cannot be listed; see `size`.
+        """
+        slots = self.declared()
+        if self.size() is None or not slots:
+            raise UsageError(
+                f"the space {self.name} has no end, so its architectures cannot be listed one by one.\n"
+                "  draw some: untrained sample, or search with another strategy than grid"
+            )
+        single = [name for name, slot in self._ordered() if not slot.per]
+        many = [name for name, slot in self._ordered() if slot.per]
+        for values in product(*(slots[name].options for name in single)):
+            picked = dict(zip(single, values, strict=True))
+            counts = [picked[str(slots[name].per)] for name in many]
+            pools = [slots[name].options for name, n in zip(many, counts, strict=True) for _ in range(n)]
+            for flat in product(*pools):
+                ends = iter(flat)
+                lists = {name: tuple(islice(ends, n)) for name, n in zip(many, counts, strict=True)}
+                arch = Architecture.of(self.name, **picked, **lists)
+                if self.valid(arch):
+                    yield arch
 
     def validate(self, arch: Architecture) -> None:
         """Raises InvalidArchitecture with what is wrong and what would be right."""

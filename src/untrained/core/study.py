@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from untrained.core.architecture import Architecture
@@ -27,11 +28,17 @@ class Question:
     """SHA-256 of the text that the proxies read; empty for the one that Python ships"""
     also: tuple[str, ...] = ()
     """metrics measured for the record, without a say in the search"""
+    fidelities: tuple[tuple[str, Better], ...] = ()
+    """cheaper metrics that a strategy may look at first, cheapest first; (label, direction)"""
+    batch: int = 1
+    """architectures that are asked for at once; all are told before the next are asked for"""
+    synchronous: bool = True
+    """False: asked for one by one as workers fall idle, so that the order depends on timing"""
     version: str = ""
     """of this package"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # a study holds a million
 class Trial:
     """One architecture that was asked for, and what became of it."""
 
@@ -49,6 +56,14 @@ class Trial:
     """why there is no score; where the status is `ok`, which metric of `also` has no number, and why"""
     same_as: int | None = None
     """number of the earlier trial of an equal architecture, whose numbers these are"""
+    fidelity: int | None = None
+    """which of the question's cheaper metrics `score` is; None: the first objective"""
+    draw: int = 0
+    """which draw of weights and text"""
+    note: Any = None
+    """what the strategy wrote on it when it asked"""
+    violation: float = 0.0
+    """how far outside the constraint, summed over the clauses that were tested; 0 unless rejected"""
 
 
 class EventLog(Protocol):
@@ -71,8 +86,15 @@ class Study:
         self.question, self.trials, self.store = question, list(trials), store
 
     def distinct(self) -> list[Trial]:
-        """Trials that were measured, each architecture once, best first by the first objective."""
-        good = [t for t in self.trials if t.status == "ok" and t.same_as is None]
+        """Trials that were measured, each architecture once, best first by the first objective.
+
+        Where one was measured in several draws, its scores are their means.
+        """
+        drawn: dict[str, list[Trial]] = {}
+        for trial in self.trials:
+            if trial.status == "ok" and trial.same_as is None and trial.fidelity is None:
+                drawn.setdefault(trial.architecture.id, []).append(trial)
+        good = [trials[0] if len(trials) == 1 else _mean(trials) for trials in drawn.values()]
         return sorted(good, key=lambda t: (-(t.score or 0.0), t.number))
 
     @property
@@ -93,9 +115,22 @@ class Study:
     def table(self) -> list[dict[str, Any]]:
         """One flat record a trial, in the order in which they were asked for."""
         return [
-            {"trial": t.number, "arch": t.architecture.id, "status": t.status, **t.values, "reason": t.reason}
+            {
+                "trial": t.number,
+                "arch": t.architecture.id,
+                "status": t.status,
+                "fidelity": t.fidelity,
+                "draw": t.draw,
+                **t.values,
+                "reason": t.reason,
+            }
             for t in self.trials
         ]
+
+
+def _mean(draws: list[Trial]) -> Trial:
+    scores = tuple(math.fsum(column) / len(draws) for column in zip(*(t.scores for t in draws), strict=True))
+    return replace(draws[0], score=scores[0], scores=scores)
 
 
 def dominates(a: tuple[float, ...], b: tuple[float, ...]) -> bool:

@@ -13,7 +13,7 @@ import math
 import operator
 import re
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from untrained.core.errors import UnknownName, UsageError
@@ -21,6 +21,7 @@ from untrained.core.errors import UnknownName, UsageError
 LONGEST = 1_000  # characters of a constraint
 DEEPEST = 40  # levels of nesting; Python's own stack ends near a thousand
 SHOWN = 90  # characters of the text that an error message shows
+LEAST = 1e-12  # violation of `a < b` where a equals b
 
 Values = Mapping[str, float]
 _Number = Callable[[Values], float]
@@ -54,6 +55,7 @@ class Clause:
     text: str
     names: tuple[str, ...]
     test: _Truth = field(repr=False, compare=False)  # says the same as the text
+    gap: _Number = field(repr=False, compare=False)  # how far from true, where that can be said
 
     def holds(self, values: Values) -> bool:
         """False also where it cannot be computed: a name without a value, 1 / 0, an overflow."""
@@ -61,6 +63,19 @@ class Clause:
             return self.test(values)
         except (KeyError, ArithmeticError, ValueError, TypeError):
             return False
+
+    def violation(self, values: Values) -> float:
+        """0 where it holds, else how far from true, above 0 to 2 a comparison.
+
+        A comparison of a and b is |a - b| / max(|a|, |b|) away, `and` the sum and `or` the least of its
+        parts, `not` and what cannot be computed 1.
+        """
+        if self.holds(values):
+            return 0.0
+        try:
+            return max(self.gap(values), LEAST)
+        except (KeyError, ArithmeticError, ValueError, TypeError):
+            return 1.0
 
 
 @dataclass(frozen=True)
@@ -81,7 +96,9 @@ class Where:
         if not text:
             return cls()
         reader = _Reader(text, None if known is None else sorted(known))
-        return cls(text, tuple(reader.clauses()))
+        clauses = tuple(reader.clauses())
+        reader.check_bounds()
+        return cls(text, clauses)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -102,14 +119,45 @@ class _Reader:
     def __init__(self, text: str, known: list[str] | None) -> None:
         self.text, self.known = text, known
         self.found: list[str] = []
+        self.bounds: dict[str, list[_Bound]] = {}
 
     def clauses(self) -> list[Clause]:
         made = []
         for node in self._conjuncts(self._tree(), 0):
             self.found = []
             test = self._truth(node, 0)
-            made.append(Clause(self._source(node), tuple(dict.fromkeys(self.found)), test))
+            names = tuple(dict.fromkeys(self.found))
+            made.append(Clause(self._source(node), names, test, self._gap(node)))
+            if isinstance(node, ast.Compare):
+                self._note_bounds(node)
         return made
+
+    def check_bounds(self) -> None:
+        """Raises UsageError where two bounds on one name leave no number between them."""
+        for name, bounds in self.bounds.items():
+            low = max((b for b in bounds if b.below), key=lambda b: (b.value, b.strict), default=None)
+            high = min(
+                (b for b in bounds if not b.below), key=lambda b: (b.value, not b.strict), default=None
+            )
+            if low is None or high is None:
+                continue
+            if low.value > high.value or (low.value == high.value and (low.strict or high.strict)):
+                both = " and ".join(dict.fromkeys([low.clause, high.clause]))
+                raise UsageError(
+                    f"--where contradicts itself: no {name} satisfies {both}.\n  loosen one of the two"
+                )
+
+    def _note_bounds(self, node: ast.Compare) -> None:
+        """Remembers what a comparison of a name with a number says about the name."""
+        terms = [node.left, *node.comparators]
+        for left, op, right in zip(terms, node.ops, terms[1:], strict=False):
+            for name, other, reading in ((left, right, _READ), (right, left, _MIRRORED)):
+                number = _constant(other)
+                if isinstance(name, ast.Name | ast.Attribute) and number is not None:
+                    self.bounds.setdefault(self._source(name), []).extend(
+                        _Bound(number, below, strict, self._source(node))
+                        for below, strict in reading.get(type(op), ())
+                    )
 
     def _tree(self) -> ast.expr:
         if len(self.text) > LONGEST:
@@ -166,6 +214,26 @@ class _Reader:
             return all(test(a, b) for test, a, b in zip(tests, numbers, numbers[1:], strict=False))
 
         return holds
+
+    def _gap(self, node: ast.expr) -> _Number:
+        """How far from true a condition is that `_truth` has read."""
+        match node:
+            case ast.BoolOp(op=op, values=parts):
+                gaps = [self._gap(part) for part in parts]
+                join: Callable[[Iterable[float]], float] = min if isinstance(op, ast.Or) else sum
+                return lambda values: join(gap(values) for gap in gaps)
+            case ast.Compare():
+                terms = [self._number(term, 0) for term in (node.left, *node.comparators)]
+                kinds = [(type(op), _COMPARE[type(op)]) for op in node.ops]
+
+                def gap(values: Values) -> float:
+                    numbers = [term(values) for term in terms]
+                    steps = zip(kinds, numbers, numbers[1:], strict=False)
+                    return sum(0.0 if test(a, b) else _away(kind, a, b) for (kind, test), a, b in steps)
+
+                return gap
+        test = self._truth(node, 0)
+        return lambda values: 0.0 if test(values) else 1.0
 
     def _number(self, node: ast.expr, depth: int) -> _Number:
         """A number: a literal, a name, or arithmetic on numbers."""
@@ -228,6 +296,45 @@ class _Reader:
             f"  {' ' * (column - start)}^\n"
             '  write it like: --where "params <= 8e6 and latency < 20"'
         )
+
+
+@dataclass(frozen=True)
+class _Bound:
+    """What a comparison says of a name: above `value` if it is `below`, else beneath it."""
+
+    value: float
+    below: bool
+    strict: bool
+    clause: str
+
+
+# What `name OP number` says: (bounds it from below?, strictly?).
+_READ: dict[type[ast.cmpop], tuple[tuple[bool, bool], ...]] = {
+    ast.Lt: ((False, True),),
+    ast.LtE: ((False, False),),
+    ast.Gt: ((True, True),),
+    ast.GtE: ((True, False),),
+    ast.Eq: ((True, False), (False, False)),
+}
+_MIRRORED = {
+    op: tuple((not below if op is not ast.Eq else below, strict) for below, strict in said)
+    for op, said in _READ.items()
+}
+
+
+def _constant(node: ast.expr) -> float | None:
+    match node:
+        case ast.Constant(value=int() | float() as literal):
+            return float(literal)
+        case ast.UnaryOp(op=ast.USub(), operand=inner):
+            number = _constant(inner)
+            return None if number is None else -number
+    return None
+
+
+def _away(kind: type[ast.cmpop], a: float, b: float) -> float:
+    """How far a comparison that does not hold is from holding, relative to the larger of the two."""
+    return 1.0 if kind is ast.NotEq else abs(a - b) / (max(abs(a), abs(b)) or 1.0)
 
 
 def _finite(number: float) -> float:

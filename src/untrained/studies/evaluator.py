@@ -10,13 +10,14 @@ from typing import Any
 from untrained.core.architecture import Architecture
 from untrained.core.errors import InvalidArchitecture, MeasurementFailed, UsageError
 from untrained.core.metric import Measurement, Metric
-from untrained.core.where import Where
+from untrained.core.where import Clause, Where
 from untrained.studies.events import Outcome
 
 LONGEST = 400  # characters of a reason; somebody else's exception may quote a whole tensor
 JOINT = "; "  # between the clauses of a reason; no clause can hold one
 
-ProbeOf = Callable[[Architecture], Any]
+ProbeOf = Callable[[Architecture, int, Sequence[str]], Any]
+"""(architecture, seed, what its metrics will need) -> what they look at"""
 
 
 class Evaluator:
@@ -35,22 +36,48 @@ class Evaluator:
         count: Callable[[Architecture], Mapping[str, float]] | None = None,
         cost_probe: ProbeOf | None = None,
         also: Sequence[str] = (),
+        fidelities: Sequence[str] = (),
+        goals: Sequence[str] = (),
         seed: int = 0,
     ) -> None:
         """`probe` builds what proxies look at, `cost_probe` what costs look at (else the same one).
 
         `count` gives numbers that need no network, by metric label. Metrics whose label is in `also`
-        come last, and a failure of theirs is noted without making the trial a failed one.
+        come last, and a failure of theirs is noted without making the trial a failed one. At one of the
+        `fidelities`, labels of metrics, only that one is measured and the costs that `where` names; the
+        others are not measured but at their own turn, unless they are among `goals` or `also`.
         """
         self.where, self.count, self.seed = where or Where(), count, seed
         self.probe, self.cost_probe = probe, cost_probe or probe
         self.also = frozenset(also) - {m.label for m in metrics if self._constrains(m)}
-        self.metrics = [(m.label, m) for m in sorted(metrics, key=self._turn)]
+        ordered = [(m.label, m) for m in sorted(metrics, key=self._turn)]
+        only = set(fidelities) - set(goals) - set(also)
+        full = [(label, m) for label, m in ordered if label not in only or self._constrains(m)]
+        costs = [(label, m) for label, m in ordered if m.kind == "cost" and self._constrains(m)]
+        cheap = [
+            costs + [(label, m) for label, m in ordered if label == f and (label, m) not in costs]
+            for f in fidelities
+        ]
+        self.plans: dict[int | None, list[tuple[str, Metric]]] = {None: full, **dict(enumerate(cheap))}
+        self.needs = {
+            turn: tuple({need: None for _, m in plan if m.kind != "cost" for need in m.needs})
+            for turn, plan in self.plans.items()
+        }
         self.wanted = {m.label for m in metrics} | set(self.where.names)
 
-    def __call__(self, arch: Architecture) -> Outcome:
+    def __call__(self, arch: Architecture, fidelity: int | None = None, draw: int = 0) -> Outcome:
         """Never raises for a bad network; a question that cannot be asked (UsageError) is raised."""
-        return _Visit(self, arch).outcome()
+        return _Visit(self, arch, fidelity, draw).outcome()
+
+    def turned_away(self, arch: Architecture) -> Outcome | None:
+        """The rejection of an architecture by numbers that need no network; None where they do not."""
+        if not self.where.clauses:
+            return None
+        visit = _Visit(self, arch, None, 0)
+        try:
+            return visit.first()
+        except MeasurementFailed:
+            return None  # the whole measurement says why
 
     def _constrains(self, metric: Metric) -> bool:
         return any(name == metric.label or name.startswith(f"{metric.label}.") for name in self.where.names)
@@ -68,8 +95,8 @@ class Evaluator:
 class _Visit:
     """One architecture on its way through the metrics."""
 
-    def __init__(self, plan: Evaluator, arch: Architecture) -> None:
-        self.plan, self.arch = plan, arch
+    def __init__(self, plan: Evaluator, arch: Architecture, fidelity: int | None, draw: int) -> None:
+        self.plan, self.arch, self.fidelity, self.seed = plan, arch, fidelity, plan.seed + draw
         self.values: dict[str, float] = {}
         self.waiting = list(plan.where.clauses)
         self.probes: dict[ProbeOf, Any] = {}
@@ -78,10 +105,9 @@ class _Visit:
     def outcome(self) -> Outcome:
         notes: list[str] = []
         try:
-            self.given = self._given()
-            if broken := self._broken():
-                return self._rejected(broken)
-            for label, metric in self.plan.metrics:
+            if (away := self.first()) is not None:
+                return away
+            for label, metric in self.plan.plans[self.fidelity]:
                 try:
                     self._measure(label, metric)
                 except MeasurementFailed as error:
@@ -90,10 +116,17 @@ class _Visit:
                     notes.append(steady(str(error)))
                 if broken := self._broken():
                     return self._rejected(broken)
-            self._all_tested()
+            if self.fidelity is None:
+                self._all_tested()
         except MeasurementFailed as error:
             return Outcome("failed", self.values, steady(str(error)))
         return Outcome("ok", self.values, JOINT.join(notes) or None)
+
+    def first(self) -> Outcome | None:
+        """The rejection by numbers that need no network, if there is one."""
+        self.given = self._given()
+        broken = self._broken()
+        return self._rejected(broken) if broken else None
 
     def _given(self) -> dict[str, float]:
         """Numbers that need no network. Those that a constraint or a metric names become values."""
@@ -108,26 +141,30 @@ class _Visit:
             return  # known in closed form
         make = self.plan.cost_probe if metric.kind == "cost" else self.plan.probe
         if make not in self.probes:
-            self.probes[make] = _guarded("build", lambda: make(self.arch))
+            self.probes[make] = _guarded(
+                "build", lambda: make(self.arch, self.seed, self.plan.needs[self.fidelity])
+            )
         probe = self.probes[make]
-        result: Measurement = _guarded(metric.name, lambda: metric(probe, seed=self.plan.seed))
+        result: Measurement = _guarded(metric.name, lambda: metric(probe, seed=self.seed))
         if result.value is None:
             raise MeasurementFailed(result.reason or f"{metric.name}: no value")
         self.values[label] = _finite(label, result.value)
         for part, value in result.parts.items():
             self.values[f"{label}.{part}"] = _finite(f"{label}.{part}", value)
 
-    def _broken(self) -> list[str]:
+    def _broken(self) -> list[Clause]:
         """The clauses that can be tested by now and do not hold."""
         if not self.waiting:
             return []
         known = {**self.given, **self.values}
         ready = [c for c in self.waiting if known.keys() >= set(c.names)]
         self.waiting = [c for c in self.waiting if c not in ready]
-        return [c.text for c in ready if not c.holds(known)]
+        return [c for c in ready if not c.holds(known)]
 
-    def _rejected(self, broken: list[str]) -> Outcome:
-        return Outcome("rejected", self.values, JOINT.join(broken))
+    def _rejected(self, broken: list[Clause]) -> Outcome:
+        known = {**self.given, **self.values}
+        far = math.fsum(c.violation(known) for c in broken)
+        return Outcome("rejected", self.values, JOINT.join(c.text for c in broken), far)
 
     def _all_tested(self) -> None:
         if self.waiting:

@@ -1,8 +1,9 @@
 """What the log of a study says, and back. Nothing is written twice: scores follow from values.
 
     question  the fields of `Question`
-    trial     {"architecture", "number", "status", "values", "reason"?}
-    trial     {"number", "same_as"}: equal to an earlier one in everything but the number
+    trial     {"architecture", "number", "status", "values", "reason"?, "fidelity"?, "draw"?, "note"?,
+               "violation"?}
+    trial     {"number", "same_as", "note"?}: equal to an earlier one in everything but number and note
 
 No event holds a time, a host or a process, so that equal searches have equal logs, byte for byte.
 """
@@ -16,8 +17,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from untrained.core.architecture import Architecture
+from untrained.core.architecture import Architecture, frozen
 from untrained.core.errors import BadStore, InvalidArchitecture
+from untrained.core.strategy import Ask
 from untrained.core.study import EventLog, Question, Trial
 
 ANOTHER = "name another store: --store NAME.db"
@@ -32,27 +34,49 @@ class Outcome:
     values: Mapping[str, float] = field(default_factory=dict)
     """metric as typed -> value; parts as `metric.part`"""
     reason: str | None = None
+    violation: float = 0.0
+    """how far outside the constraint; 0 unless rejected"""
 
 
-def judge(question: Question, number: int, arch: Architecture, outcome: Outcome) -> Trial:
+Key = tuple[str, int | None, int]
+
+
+def key(asked: Ask | Trial) -> Key:
+    """What was measured when it was measured: equal keys have equal numbers."""
+    return asked.architecture.id, asked.fidelity, asked.draw
+
+
+def judge(question: Question, number: int, ask: Ask, outcome: Outcome) -> Trial:
     """The trial that an outcome makes. A number that is missing or not finite makes it a failed one."""
-    values = dict(sorted(outcome.values.items()))
+    status, values, reason = outcome.status, dict(sorted(outcome.values.items())), outcome.reason
+    goals = question.objectives if ask.fidelity is None else question.fidelities[ask.fidelity :][:1]
+    scores: tuple[float, ...] = ()
     if bad := [name for name, value in values.items() if not math.isfinite(value)]:
         values = {name: value for name, value in values.items() if name not in bad}
-        return Trial(number, arch, "failed", values, reason=f"{bad[0]}: the value is not finite")
-    if outcome.status != "ok":
-        return Trial(number, arch, outcome.status, values, reason=outcome.reason)
-    if missing := [name for name, _ in question.objectives if name not in values]:
-        return Trial(number, arch, "failed", values, reason=f"{missing[0]}: this network has no such value")
-    scores = tuple(
-        values[name] if better == "higher" else -values[name] for name, better in question.objectives
+        status, reason = "failed", f"{bad[0]}: the value is not finite"
+    elif status == "ok" and (missing := [name for name, _ in goals if name not in values]):
+        status, reason = "failed", f"{missing[0]}: this network has no such value"
+    elif status == "ok":
+        scores = tuple(values[name] if better == "higher" else -values[name] for name, better in goals)
+    return Trial(
+        number,
+        ask.architecture,
+        status,
+        values,
+        scores[0] if scores else None,
+        scores,
+        reason,
+        None,
+        ask.fidelity,
+        ask.draw,
+        ask.note,
+        outcome.violation if status == "rejected" else 0.0,
     )
-    return Trial(number, arch, "ok", values, scores[0], scores, outcome.reason)
 
 
-def repeat(number: int, earlier: Trial) -> Trial:
-    """A trial of an architecture that was measured before."""
-    return replace(earlier, number=number, same_as=earlier.number)
+def repeat(number: int, earlier: Trial, note: Any = None) -> Trial:
+    """A trial of what was measured before."""
+    return replace(earlier, number=number, same_as=earlier.number, note=note)
 
 
 def question_body(question: Question) -> dict[str, Any]:
@@ -60,15 +84,24 @@ def question_body(question: Question) -> dict[str, Any]:
 
 
 def trial_body(trial: Trial) -> dict[str, Any]:
+    more = {} if trial.note is None else {"note": trial.note}
     if trial.same_as is not None:
-        return {"number": trial.number, "same_as": trial.same_as}
+        return {"number": trial.number, "same_as": trial.same_as, **more}
     body: dict[str, Any] = {
         "architecture": {"choices": dict(trial.architecture.choices), "space": trial.architecture.space},
         "number": trial.number,
         "status": trial.status,
         "values": dict(trial.values),
     }
-    return body if trial.reason is None else {**body, "reason": trial.reason}
+    if trial.reason is not None:
+        body["reason"] = trial.reason
+    if trial.fidelity is not None:
+        body["fidelity"] = trial.fidelity
+    if trial.draw:
+        body["draw"] = trial.draw
+    if trial.violation:
+        body["violation"] = trial.violation
+    return {**body, **more}
 
 
 def read(log: EventLog) -> tuple[Question | None, list[Trial]]:
@@ -109,16 +142,20 @@ def _no_garbage_search() -> Iterator[None]:
 
 
 def _question(body: Mapping[str, Any]) -> Question:
-    objectives = tuple((name, better) for name, better in body["objectives"])
-    return Question(**{**body, "objectives": objectives, "also": tuple(body["also"])})
+    pairs = {
+        field: tuple((name, better) for name, better in body.get(field, ()))
+        for field in ("objectives", "fidelities")
+    }
+    return Question(**{**body, **pairs, "also": tuple(body["also"])})
 
 
 def _trial(question: Question, trials: Sequence[Trial], body: dict[str, Any]) -> Trial:
     if (earlier := body.get("same_as")) is not None:
-        return repeat(body["number"], trials[earlier])
+        return repeat(body["number"], trials[earlier], frozen(body.get("note")))
     arch = Architecture.from_json(body["architecture"])
-    outcome = Outcome(body["status"], body["values"], body.get("reason"))
-    return judge(question, body["number"], arch, outcome)
+    ask = Ask(arch, body.get("fidelity"), body.get("draw", 0), frozen(body.get("note")))
+    outcome = Outcome(body["status"], body["values"], body.get("reason"), body.get("violation", 0.0))
+    return judge(question, body["number"], ask, outcome)
 
 
 def differences(asked: Question, logged: Question) -> list[str]:

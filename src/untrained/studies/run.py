@@ -3,53 +3,184 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 
 from untrained.core.architecture import Architecture
 from untrained.core.errors import UntrainedError, UsageError
-from untrained.core.strategy import Strategy
+from untrained.core.strategy import Ask, Strategy
 from untrained.core.study import EventLog, Question, Study, Trial
 from untrained.studies import events
 from untrained.studies.evaluator import JOINT
-from untrained.studies.events import Outcome
+from untrained.studies.events import Key, Outcome
+from untrained.studies.executors import Executor
 
-Evaluate = Callable[[Architecture], Outcome]
 Progress = Callable[[int, int, Trial], None]
+TurnAway = Callable[[Architecture], Outcome | None]
 
 
 def run(
     question: Question,
     *,
     strategy: Strategy,
-    evaluate: Evaluate,
+    executor: Executor,
     log: EventLog,
     trials: int,
     resume: bool = False,
+    turned_away: TurnAway | None = None,
     progress: Progress | None = None,
 ) -> Study:
-    """Searches until the log holds `trials` trials; the log is the caller's to close.
+    """Searches until the log holds `trials` trials; log and executor are the caller's to close.
 
-    With `resume` it goes on where the log ends, and ends with the same log as a run that was never
-    stopped. An architecture that was asked for before is not measured again. `progress(done, total,
-    trial)` is called after each new trial. Raises UsageError where the log has another question.
+    With `resume` it goes on where the log ends. A synchronous search then ends with the same log as one
+    that was never stopped, whatever the number of workers. What was measured before is not measured again.
+    `turned_away` gives the rejections that need no network, which then never travel to a worker.
+    `progress(done, total, trial)` is called after each new trial. Raises UsageError where the log has
+    another question.
     """
     known = _past(question, log, resume=resume)
-    first = {trial.architecture.id: trial for trial in known if trial.same_as is None}
-    for trial in known:
-        strategy.tell(trial)
-    for number in range(len(known), trials):
-        arch = _asked(strategy, Random(f"{question.seed}/{number}"))  # luck depends on these two alone
-        if (earlier := first.get(arch.id)) is not None:
-            trial = events.repeat(number, earlier)
-        else:
-            trial = first[arch.id] = events.judge(question, number, arch, evaluate(arch))
-        log.append("trial", events.trial_body(trial))
-        strategy.tell(trial)
-        known.append(trial)
-        if progress is not None:
-            progress(number + 1, trials, trial)
+    search = _Search(question, strategy, executor, log, trials, turned_away, progress, known)
+    if question.synchronous:
+        search.in_batches()
+    else:
+        search.as_they_come()
     return Study(question, known, log.location)
+
+
+class _Search:
+    """One run, and what it has found so far."""
+
+    def __init__(
+        self,
+        question: Question,
+        strategy: Strategy,
+        executor: Executor,
+        log: EventLog,
+        trials: int,
+        turned_away: TurnAway | None,
+        progress: Progress | None,
+        known: list[Trial],
+    ) -> None:
+        self.question, self.strategy, self.executor = question, strategy, executor
+        self.log, self.trials, self.turned_away, self.progress = log, trials, turned_away, progress
+        self.known = known
+        self.first: dict[Key, Trial] = {events.key(t): t for t in known if t.same_as is None}
+
+    # --- in batches: the same for any number of workers ----------------------------------------------
+
+    def in_batches(self) -> None:
+        """Asks for a whole batch, measures it in any order, writes and tells it in the order of asking.
+
+        A batch that an earlier run left half-written is asked for again, which gives the same one.
+        """
+        size, told = self.question.batch, 0
+        while len(self.known) < self.trials:
+            start = len(self.known) // size * size
+            for trial in self.known[told:start]:
+                self.strategy.tell(trial)
+            told = start
+            asks = self._asked(Random(f"{self.question.seed}/{start}"), size)
+            self._check_past(asks, start)
+            self._batch(asks[len(self.known) - start : self.trials - start])
+        for trial in self.known[told:]:
+            self.strategy.tell(trial)
+
+    def _batch(self, asks: Sequence[Ask]) -> None:
+        """Writes every trial as soon as all before it are written, so that little is lost."""
+        outcomes: dict[int, Outcome] = {}
+        sent: set[Key] = set()
+        for i, ask in enumerate(asks):
+            key = events.key(ask)
+            if key not in self.first and key not in sent:
+                sent.add(key)
+                self._submit(i, ask, outcomes)
+        for i, ask in enumerate(asks):
+            key = events.key(ask)
+            while key not in self.first and i not in outcomes:
+                ticket, outcome = self.executor.wait()
+                outcomes[ticket] = outcome
+            self._write(ask, outcomes.pop(i, None))
+
+    def _check_past(self, asks: Sequence[Ask], start: int) -> None:
+        """Raises UntrainedError where the log's last batch is not what the strategy asks for now."""
+        for trial, ask in zip(self.known[start:], asks, strict=False):
+            if events.key(trial) != events.key(ask):
+                raise UntrainedError(
+                    f"the store {self.log.location} cannot be resumed: trial {trial.number} is"
+                    f" {trial.architecture.id} there, and the strategy now asks for {ask.architecture.id}.\n"
+                    "  the strategy, the space or a package has changed since: use the old ones, or\n"
+                    f"  {events.ANOTHER}"
+                )
+
+    # --- as they come: faster, and dependent on timing ---------------------------------------------
+
+    def as_they_come(self) -> None:
+        """Keeps every slot busy; trials are numbered, written and told in the order in which they end."""
+        for trial in self.known:
+            self.strategy.tell(trial)
+        asked = len(self.known)  # luck goes on where the log ends
+        flying: dict[int, list[Ask]] = {}  # by ticket, the one that was sent and its equals
+        tickets: dict[Key, int] = {}
+        while len(self.known) < self.trials:
+            early: dict[int, Outcome] = {}
+            while sum(map(len, flying.values())) < min(self.executor.slots, self.trials - len(self.known)):
+                (ask,) = self._asked(Random(f"{self.question.seed}/{asked}"), 1)
+                asked += 1
+                key = events.key(ask)
+                if key in self.first:
+                    self._told(ask, None)
+                elif key in tickets:
+                    flying[tickets[key]].append(ask)
+                else:
+                    flying[asked], tickets[key] = [ask], asked
+                    self._submit(asked, ask, early)
+                    if early:
+                        break
+            if not flying:
+                continue
+            ticket, outcome = early.popitem() if early else self.executor.wait()
+            first, *equal = flying.pop(ticket)
+            del tickets[events.key(first)]
+            self._told(first, outcome)
+            for ask in equal:
+                self._told(ask, None)
+
+    def _told(self, ask: Ask, outcome: Outcome | None) -> None:
+        if len(self.known) < self.trials:
+            self.strategy.tell(self._write(ask, outcome))
+
+    # --- both ----------------------------------------------------------------------------------------
+
+    def _submit(self, ticket: int, ask: Ask, outcomes: dict[int, Outcome]) -> None:
+        """To a worker, unless a number that needs no network turns it away here."""
+        away = self.turned_away(ask.architecture) if self.turned_away else None
+        if away is None:
+            self.executor.submit(ticket, ask)
+        else:
+            outcomes[ticket] = away
+
+    def _write(self, ask: Ask, outcome: Outcome | None) -> Trial:
+        number, key = len(self.known), events.key(ask)
+        if (earlier := self.first.get(key)) is not None:
+            trial = events.repeat(number, earlier, ask.note)
+        else:
+            assert outcome is not None, "only what was measured before has no outcome of its own"
+            trial = self.first[key] = events.judge(self.question, number, ask, outcome)
+        self.log.append("trial", events.trial_body(trial))
+        self.known.append(trial)
+        if self.progress is not None:
+            self.progress(number + 1, self.trials, trial)
+        return trial
+
+    def _asked(self, rng: Random, n: int) -> list[Ask]:
+        asked = [Ask.of(a) for a in self.strategy.ask(rng, n)]
+        if len(asked) != n:
+            raise UntrainedError(
+                f"the strategy {self.strategy.name or type(self.strategy).__name__} was asked for"
+                f" {n} architecture{'s' if n > 1 else ''} and gave {len(asked)}.\n"
+                "  its ask(rng, n) has to return n of them"
+            )
+        return asked
 
 
 def rejections(study: Study) -> Counter[str]:
@@ -76,13 +207,3 @@ def _past(question: Question, log: EventLog, *, resume: bool) -> list[Trial]:
             f"  ask the same, or {events.ANOTHER} (more trials are fine)"
         )
     return known
-
-
-def _asked(strategy: Strategy, rng: Random) -> Architecture:
-    asked = strategy.ask(rng, 1)
-    if len(asked) != 1:
-        raise UntrainedError(
-            f"the strategy {strategy.name or type(strategy).__name__} was asked for 1 architecture"
-            f" and gave {len(asked)}.\n  its ask(rng, n) has to return n of them"
-        )
-    return asked[0]

@@ -11,7 +11,7 @@ import typer
 from untrained.apps.cli._options import Device, Json, Scale, Seed, Text
 
 if TYPE_CHECKING:
-    from untrained.core.study import Study
+    from untrained.core.study import Study, Trial
 
 Metrics = list[str] | None
 
@@ -124,7 +124,7 @@ def _searched(space: str, *, store: str | None, device: str, **asked: Any) -> tu
     with progress(f"searching {space}") as tick:
         from untrained.apps import api
 
-        def step(done: int, total: int) -> None:
+        def step(done: int, total: int, trial: Trial) -> None:
             nonlocal new
             new += 1
             tick(done, total)
