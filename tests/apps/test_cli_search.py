@@ -13,6 +13,7 @@ import pytest
 
 from untrained.apps import api
 from untrained.core.architecture import Architecture
+from untrained.core.study import Trial
 from untrained.studies.store import load
 
 SEARCH = ["search", "rnn_cell", "--trials", "12", "--seed", "1"]
@@ -101,7 +102,7 @@ def test_a_search_without_a_good_trial_has_failed(run):
 
 def test_ctrl_c_says_how_to_go_on(run, monkeypatch, tmp_path):
     def interrupted(space, *, progress, **options):
-        progress(1, 10)
+        progress(1, 10, Trial(0, Architecture.of(space), "ok", score=1.0))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(api, "search", interrupted)

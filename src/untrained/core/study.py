@@ -75,6 +75,13 @@ class EventLog(Protocol):
     def append(self, kind: str, body: Mapping[str, Any]) -> None:
         """Adds an event at the end; durable after the next commit of the batch."""
 
+    def flush(self) -> None:
+        """Makes everything durable that was added."""
+
+    @property
+    def safe(self) -> int:
+        """How many events are durable."""
+
     def events(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Every event as (kind, body), oldest first."""
 

@@ -35,15 +35,20 @@ def run(
     With `resume` it goes on where the log ends. A synchronous search then ends with the same log as one
     that was never stopped, whatever the number of workers. What was measured before is not measured again.
     `turned_away` gives the rejections that need no network, which then never travel to a worker.
-    `progress(done, total, trial)` is called after each new trial. Raises UsageError where the log has
-    another question.
+    `progress(done, total, trial)` is called for each new trial as soon as it is durable. Raises UsageError
+    where the log has another question.
     """
     known = _past(question, log, resume=resume)
     search = _Search(question, strategy, executor, log, trials, turned_away, progress, known)
-    if question.synchronous:
-        search.in_batches()
-    else:
-        search.as_they_come()
+    try:
+        if question.synchronous:
+            search.in_batches()
+        else:
+            search.as_they_come()
+    except KeyboardInterrupt:
+        search.close()
+        raise
+    search.close()
     return Study(question, known, log.location)
 
 
@@ -64,6 +69,7 @@ class _Search:
         self.question, self.strategy, self.executor = question, strategy, executor
         self.log, self.trials, self.turned_away, self.progress = log, trials, turned_away, progress
         self.known = known
+        self.reported = len(known)
         self.first: dict[Key, Trial] = {events.key(t): t for t in known if t.same_as is None}
 
     # --- in batches: the same for any number of workers ----------------------------------------------
@@ -168,9 +174,21 @@ class _Search:
             trial = self.first[key] = events.judge(self.question, number, ask, outcome)
         self.log.append("trial", events.trial_body(trial))
         self.known.append(trial)
-        if self.progress is not None:
-            self.progress(number + 1, self.trials, trial)
+        self.report()
         return trial
+
+    def close(self) -> None:
+        """Makes durable what is in memory, and tells of it."""
+        self.log.flush()
+        self.report()
+
+    def report(self) -> None:
+        """Tells of what a killed process would not lose: the question is the log's first event."""
+        if self.progress is None:
+            return
+        while self.reported < min(self.log.safe - 1, len(self.known)):
+            self.reported += 1
+            self.progress(self.reported, self.trials, self.known[self.reported - 1])
 
     def _asked(self, rng: Random, n: int) -> list[Ask]:
         asked = [Ask.of(a) for a in self.strategy.ask(rng, n)]

@@ -119,6 +119,11 @@ class Store:
         self._pending = []
         self._unsure, self._written = False, time.monotonic()
 
+    @property
+    def safe(self) -> int:
+        """How many events the database has taken; a killed run loses none of them."""
+        return self._next - len(self._pending)
+
     def events(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Every event as (kind, body), oldest first. A reader sees what the writer's batches hold by then."""
         self.flush()

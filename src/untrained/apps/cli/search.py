@@ -61,11 +61,58 @@ def search(
             help="Where everything is kept: study.db, or postgresql://...; without it nothing is.",
         ),
     ] = None,
+    study: Annotated[
+        str, typer.Option("--study", metavar="NAME", help="Which search of the store; it may hold several.")
+    ] = "search",
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the search in the store, if it has one.")
     ] = False,
     also: Annotated[
         Metrics, typer.Option("--also", metavar="METRIC", help="Metrics to record besides. May be repeated.")
+    ] = None,
+    fidelity: Annotated[
+        Metrics,
+        typer.Option(
+            "--fidelity",
+            metavar="METRIC",
+            help="A cheaper metric for strategies that look twice, such as hyperband; cheapest first. May be"
+            " repeated.",
+        ),
+    ] = None,
+    batch: Annotated[
+        int,
+        typer.Option("--batch", metavar="N", min=1, help="Asked for at once; part of what is asked."),
+    ] = 8,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            metavar="K",
+            min=1,
+            help="Processes that measure; the result is the same for any number."
+            "  [default: none but this one]",
+        ),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray", metavar="local|HOST:PORT", help="Measure on a Ray cluster; --workers is how many there."
+        ),
+    ] = None,
+    asynchronous: Annotated[
+        bool,
+        typer.Option(
+            "--asynchronous",
+            help="Ask for the next as soon as a worker is idle: faster, and the result depends on timing.",
+        ),
+    ] = False,
+    time_limit: Annotated[
+        float | None,
+        typer.Option(
+            "--time-limit",
+            metavar="SECONDS",
+            help="A trial that takes longer has failed; needs --workers or --ray.",
+        ),
     ] = None,
     text: Text = None,
     scale: Scale = "probe",
@@ -78,7 +125,8 @@ def search(
 
     \b
     untrained search rnn_cell --where "params <= 8e6" --store study.db
-    untrained search rnn_cell --maximize fading_memory --minimize params
+    untrained search rnn_cell --maximize fading_memory --minimize params --strategy nsga2
+    untrained search gpt_decoder --maximize depth_width_rank --where "params <= 2e7" --workers 2
     """
     from untrained.apps.cli._screen import print_record
     from untrained.apps.report.study import record
@@ -86,7 +134,7 @@ def search(
 
     if resume and store is None:
         raise UsageError("--resume needs to know what to go on with: --store study.db")
-    study, new, spent = _searched(
+    found, new, spent = _searched(
         space,
         maximize=_names(maximize),
         minimize=_names(minimize),
@@ -95,17 +143,24 @@ def search(
         trials=trials,
         seed=seed,
         store=store,
+        study=study,
         resume=resume,
         also=_names(also),
+        fidelities=_names(fidelity),
+        batch=batch,
+        workers=workers,
+        ray=ray,
+        synchronous=not asynchronous,
+        time_limit=time_limit,
         text=text,
         scale=scale,
         device=device,
     )
     if json:
-        print_record(record(study) | {"new_trials": new, "seconds": spent})
+        print_record(record(found) | {"new_trials": new, "seconds": spent})
     else:
-        _print(study, new, spent)
-    _end(study)
+        _print(found, new, spent)
+    _end(found)
 
 
 def _names(typed: Metrics) -> list[str]:
@@ -123,11 +178,16 @@ def _searched(space: str, *, store: str | None, device: str, **asked: Any) -> tu
     new = 0
     with progress(f"searching {space}") as tick:
         from untrained.apps import api
+        from untrained.studies.watch import Watch
+
+        watch = Watch()
 
         def step(done: int, total: int, trial: Trial) -> None:
             nonlocal new
             new += 1
             tick(done, total)
+            if said := watch.see(trial):
+                tell(said)
 
         check_device(device)
         start = time.perf_counter()
