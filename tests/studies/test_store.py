@@ -173,7 +173,12 @@ def another_application(path: Path) -> None:
 
 def a_newer_version(path: Path) -> None:
     write(path)
-    sql(path, "UPDATE untrained_meta SET value = '2'")
+    sql(path, "UPDATE untrained_meta SET value = '3'")
+
+
+def an_older_version(path: Path) -> None:
+    write(path)
+    sql(path, "UPDATE untrained_meta SET value = '1'", "DROP TABLE untrained_notes")
 
 
 def an_unknown_version(path: Path) -> None:
@@ -197,7 +202,8 @@ def only_a_header(path: Path) -> None:
         (a_folder, r"is a folder(.|\n)*study\.db"),
         (another_program, "belongs to another program .*recipes"),
         (another_application, "belongs to another program"),
-        (a_newer_version, r"newer Untrained .*version 2(.|\n)*pip install -U"),
+        (a_newer_version, r"newer Untrained .*version 3(.|\n)*pip install -U"),
+        (an_older_version, r"older Untrained .*version 1(.|\n)*--store NAME"),
         (an_unknown_version, "no known version"),
         (half_of_it, "damaged"),
         (only_a_header, "is not a database"),

@@ -19,6 +19,7 @@ from untrained.studies.executors import Evaluate
 
 LOCAL = "local"
 PATIENCE = 10.0  # seconds that an address has to answer
+STARTS = 20  # workers that may end before they were of use; nodes come and go
 LIVES = 3  # workers that a trial may lose, by the death of a node or its own doing, before it has failed
 
 
@@ -67,10 +68,11 @@ class OnRay:
         self._make = ray.put(make)
         self._kind = ray.remote(num_cpus=1, max_restarts=0)(_Actor)
         self._idle: list[Any] = []
+        self._coming: dict[Any, Any] = {}  # actors by the promise that they are there
         self._busy: dict[Any, tuple[Any, _Job]] = {}
         self._queue: deque[_Job] = deque()
         self._done: deque[tuple[int, Outcome]] = deque()
-        self._made = 0
+        self._made = self._stillborn = 0
 
     def submit(self, ticket: int, ask: Ask) -> None:
         self._queue.append(_Job(ticket, ask))
@@ -85,32 +87,35 @@ class OnRay:
     def close(self) -> None:
         if not self._ray.is_initialized():
             return
-        for actor in [*self._idle, *(actor for actor, _ in self._busy.values())]:
+        for actor in [*self._idle, *self._coming.values(), *(actor for actor, _ in self._busy.values())]:
             with suppress(Exception):  # one that has died cannot be ended
                 self._ray.kill(actor)
-        self._idle, self._busy = [], {}
+        self._idle, self._coming, self._busy = [], {}, {}
         self._queue.clear()
         if self._ours:
             self._ray.shutdown()
 
     def _deal(self) -> None:
-        while self._queue and (self._idle or self._made < self.slots):
-            if self._idle:
-                actor = self._idle.pop()
-            else:
-                actor = self._kind.remote(self._make)
-                self._made += 1
-            job = self._queue.popleft()
+        """Only to workers that are there: one that waits for a lost node's processor may never come."""
+        while self._queue and self._idle:
+            actor, job = self._idle.pop(), self._queue.popleft()
             job.since = time.monotonic()
             self._busy[actor.measure.remote(job.ask)] = (actor, job)
+        for _ in range(min(len(self._queue), self.slots - self._made)):
+            new: Any = self._kind.remote(self._make)
+            self._coming[new.there.remote()] = new
+            self._made += 1
 
     def _listen(self) -> None:
         patience = None
-        if self._limit is not None:
+        if self._limit is not None and self._busy:
             first = min(job.since for _, job in self._busy.values())
             patience = max(0.01, first + self._limit - time.monotonic())
-        ready, _ = self._ray.wait(list(self._busy), num_returns=1, timeout=patience)
+        ready, _ = self._ray.wait([*self._busy, *self._coming], num_returns=1, timeout=patience)
         for answer in ready:
+            if answer in self._coming:
+                self._arrived(answer)
+                continue
             actor, job = self._busy.pop(answer)
             try:
                 self._done.append((job.ticket, self._outcome(self._ray.get(answer))))
@@ -119,6 +124,20 @@ class OnRay:
                 self._lost(actor, job, error)
         if self._limit is not None and not ready:
             self._end_late()
+
+    def _arrived(self, promise: Any) -> None:
+        actor = self._coming.pop(promise)
+        try:
+            self._ray.get(promise)
+            self._idle.append(actor)
+        except self._ray.exceptions.RayError as error:
+            self._made -= 1
+            self._stillborn += 1
+            if self._stillborn >= STARTS:
+                raise UntrainedError(
+                    f"{STARTS} workers of the Ray cluster ended before their first trial"
+                    f" ({type(error).__name__}: {error}).\n  is this package installed on every node?"
+                ) from None
 
     @staticmethod
     def _outcome(found: Outcome | tuple[str, str]) -> Outcome:
@@ -156,6 +175,9 @@ class _Actor:
     def __init__(self, make: Callable[[], Evaluate]) -> None:
         self.make = make
         self.evaluate: Evaluate | None = None
+
+    def there(self) -> None:
+        """Answers as soon as the worker has a place."""
 
     def measure(self, ask: Ask) -> Outcome | tuple[str, str]:
         """The outcome, or what has to be raised, as (kind, words): our errors may not survive the journey."""
