@@ -62,6 +62,8 @@ class Row:
     """None where only published metric values are known"""
     published: Mapping[str, float] = field(default_factory=dict)
     """metric values that the authors printed, by snake-case name"""
+    seconds: float | None = None
+    """what training took, where it was written down"""
 
 
 @dataclass(frozen=True)
