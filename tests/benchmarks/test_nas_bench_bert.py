@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from untrained.benchmarks._bert_networks import scored
 from untrained.benchmarks._bert_results import COLUMNS, scorer_parameters
 from untrained.benchmarks.nas_bench_bert import NasBenchBert
 from untrained.core.architecture import Architecture
@@ -25,8 +26,13 @@ class FakeEncoders(Space):
         if any(layer["operation_type"] == "XX" for layer in layers):
             raise InvalidArchitecture("layer 1: no operation is called 'XX'\n  a second line")
         kinds = [layer["operation_type"] for layer in layers]
+        feeds = [(layer["feed_forward_dimension"], layer["num_feed_forward"]) for layer in layers]
         return Architecture.of(
-            self.name, hidden=recipe["hidden_size"], kinds=kinds, reading=(feed_forward, operation)
+            self.name,
+            hidden=recipe["hidden_size"],
+            kinds=kinds,
+            feeds=feeds,
+            reading=(feed_forward, operation),
         )
 
     def build(self, arch, *, scale="paper", generator=None):
@@ -124,6 +130,29 @@ def test_the_reading_of_recipes_is_handed_on(tmp_path):
         NasBenchBert(feed_forward="train")
     with pytest.raises(UnknownName, match="declared, attention"):
         NasBenchBert(operation="train")
+
+
+def test_a_recipe_read_as_the_network_that_was_scored(tmp_path):
+    """Every width becomes that of the scorer, and nothing else changes."""
+    write(tmp_path, [network(1, hidden=128, kind="LT"), network(2, hidden=256, kind="LT")], [line(1)])
+    said, scored = (read(tmp_path, width=width).rows[0] for width in ("declared", "scored"))
+    assert (said.architecture.hidden, said.architecture.feeds) == (128, ((512, 1), (512, 1)))
+    assert (scored.architecture.hidden, scored.architecture.feeds) == (256, ((1024, 1), (1024, 1)))
+    assert said.architecture.kinds == scored.architecture.kinds
+    assert (said.key, said.truth, said.published) == (scored.key, scored.truth, scored.published)
+    assert len({row.architecture.id for row in read(tmp_path, width="scored").rows}) == 1  # twins as scored
+    both = read(tmp_path, width="scored", operation="attention").rows[0].architecture
+    assert both.reading == ("declared", "attention")
+    with pytest.raises(UnknownName, match="declared, scored"):
+        NasBenchBert(width="256")
+
+
+@pytest.mark.parametrize("config", [{}, {"nas_config": 3}, {"nas_config": {"encoder_layers": [None]}}])
+def test_what_is_no_recipe_is_not_made_one(config):
+    assert scored({"hidden_size": 128, **config}, 256, 1024) in (
+        {"hidden_size": 128, **config},
+        {"hidden_size": 256, **config},
+    )
 
 
 def test_the_scorers_count_written_out():

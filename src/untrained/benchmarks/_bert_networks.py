@@ -59,6 +59,21 @@ def read_networks(path: Path, benchmark: str) -> tuple[list[Trained], list[str]]
     return networks, skipped
 
 
+def scored(recipe: Mapping[str, Any], width: int, feed: int) -> dict[str, Any]:
+    """The recipe of the network that the study scored: this hidden size and feed-forward width everywhere.
+
+    What is no recipe stays as it is, so that the space says what is wrong with it.
+    """
+    config = recipe.get("nas_config")
+    layers = config.get("encoder_layers") if isinstance(config, Mapping) else None
+    if not isinstance(config, Mapping) or not isinstance(layers, list):
+        return dict(recipe)
+    wide = [
+        {**layer, "feed_forward_dimension": feed} if isinstance(layer, Mapping) else layer for layer in layers
+    ]
+    return {**recipe, "hidden_size": width, "nas_config": {**config, "encoder_layers": wide}}
+
+
 def _network(record: Any) -> Trained:
     if not isinstance(record, Mapping):
         raise BrokenRecord(f"{record!r:.60} is not an object")

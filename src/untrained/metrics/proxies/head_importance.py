@@ -16,9 +16,11 @@ def head_importance(probe: Probe) -> Parts:
     Cost:    1 forward, 1 backward, shared with jacob_cov and synaptic_diversity
     Source:  Michel et al. 2019, arXiv:1905.10650; for BERT-like encoders Serianni and Kalita 2023 (ACL)
     Differs: the authors take the gradient of the sum of the top states. Those of a token behind a LayerNorm
-        always add up to the same, so that gradient is rounding and nothing else, which then holds for the
-        published values of their encoders too; the sum of the logits has a gradient. Dropout is off; the
-        output projection counts too, and matrices with fewer than 128 outputs, which the authors leave out. A
-        network without token mixers, such as a recurrent one, has no such score
+        always add up to the same, so that gradient is rounding and nothing else: 400 million times smaller in
+        double precision. The published values are rounding too. The authors' formula orders 60 encoders as
+        published (rho 0.93, normalized 0.93), ours does not (-0.11, 0.32): the sum of the logits has a
+        gradient, and that is another quantity. Dropout is off; the output projection counts too, and matrices
+        with fewer than 128 outputs, which the authors leave out. A network without token mixers, such as a
+        recurrent one, has no such score
     """
     return over_mixers(probe, saliency)

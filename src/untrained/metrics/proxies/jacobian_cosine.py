@@ -15,6 +15,9 @@ def jacobian_cosine(probe: Probe) -> float:
     Shapes:  tokens (B, T) -> J (B, T * E) -> float
     Cost:    1 forward, 1 backward
     Source:  Serianni and Kalita 2023 (ACL)
+    Differs: of encoders the authors take the gradient of the table of positions, channel by channel, of which
+        rounding makes all: followed so, their values come back (rho 0.78, 60 encoders; 0.94 for the 42 that
+        have a transform); ours are others (0.32)
     Worth:   of recurrent networks. A transformer that ends in a layer norm has a constant sum of outputs, so
         its gradient is rounding and this says nothing; jacob_cov starts from the logits instead
     """

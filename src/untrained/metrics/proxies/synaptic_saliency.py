@@ -18,7 +18,9 @@ def synaptic_saliency(probe: Probe) -> float:
     Differs: every matrix of a cell. The authors leave out the first one of each linear block, which
         depends on the order in which its inputs are written down and so is no property of the network.
         Their published values fit L = sum of the output (1.00 times them, median of 19 cells), not
-        |output|^2 / 2
+        |output|^2 / 2. Of encoders they sum over the feed-forward part only, and the values are rounding:
+        their formula orders as published the 42 of 60 encoders that have a transform (rho 0.96, normalized
+        0.98; ours 0.77) and not the other 18 (0.20), where arithmetic of another machine decides
     Worth:   of recurrent networks. A transformer that ends in a layer norm has a constant sum of outputs, so
         its gradient is rounding and this says nothing; snip starts from the loss instead
     """
