@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from untrained.apps.api import compare as compare
     from untrained.apps.api import correlate as correlate
     from untrained.apps.api import rank as rank
     from untrained.apps.api import rng as rng
@@ -27,16 +28,20 @@ if TYPE_CHECKING:
     from untrained.core.metric import metric as metric
     from untrained.core.metric import proxy as proxy
     from untrained.core.strategy import strategy as strategy
+    from untrained.studies.overview import overview as overview
+    from untrained.studies.store import load as load
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "apps.api": ("correlate", "rank", "rng", "score", "search", "space"),
+    "apps.api": ("compare", "correlate", "rank", "rng", "score", "search", "space"),
     "core.architecture": ("Architecture",),
     "core.benchmark": ("benchmark",),
     "core.errors": ("UntrainedError", "UsageError"),
     "core.metric": ("Measurement", "Parts", "cost", "metric", "proxy"),
     "core.strategy": ("strategy",),
+    "studies.overview": ("overview",),
+    "studies.store": ("load",),
 }
 
 

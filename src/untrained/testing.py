@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -17,23 +20,27 @@ from typing import Any
 
 import torch
 
-from untrained.apps.probing import Lab
 from untrained.core import registry
 from untrained.core.architecture import Architecture
 from untrained.core.benchmark import Benchmark
 from untrained.core.errors import InvalidArchitecture
-from untrained.core.metric import Metric
-from untrained.core.space import Space
-from untrained.core.strategy import Strategy
+from untrained.core.metric import Measurement, Metric
+from untrained.core.space import Shape, Space
+from untrained.core.strategy import Ask, Strategy
 from untrained.core.strategy import make as make_strategy
 from untrained.core.study import Trial
+from untrained.core.text import load
+from untrained.nn import batch as batches
 from untrained.nn.numerics import quiet_numbers
+from untrained.nn.probe import Probe
 
 CARD = ("Summary", "Formula", "Shapes", "Cost", "Source")
+SHOWN = Shape(vocabulary=2_000, sequences=8, length=40)  # at most; a proxy keeps its promises on little text
+LOOKED_AT = 40  # samples of a space, of which the smallest network is taken
 
 
-def check_metric(kind: str, name: str, space: str) -> None:
-    """A proxy or cost on one network of a space.
+def check_metric(kind: str, name: str, space: str, arch: Architecture | None = None) -> Measurement:
+    """A proxy or cost on one network of a space, a small one unless told; returns what it measured.
 
     Repeatable, finite or failed with a reason, silent about everything it looks at: weights, gradients,
     mode, and the global generators stay as they were.
@@ -46,12 +53,10 @@ def check_metric(kind: str, name: str, space: str) -> None:
     for option in metric.options.values():
         assert option.default is not option.empty, f"{kind} {name}: option {option.name} has no default"
         assert option.annotation is not option.empty, f"{kind} {name}: option {option.name} has no type"
-    place = Lab(registry.get("space", space)())
-    arch = place.space.sample(Random(1))
     luck = torch.random.get_rng_state()
     values: list[float | None] = []
     for _ in range(2):
-        probe = place.probe(arch).expect(metric.needs)
+        probe = _probe(space, arch).expect(metric.needs)
         before = {k: v.clone() for k, v in probe.model.state_dict().items()}
         with quiet_numbers():
             found = metric(probe)
@@ -65,16 +70,73 @@ def check_metric(kind: str, name: str, space: str) -> None:
     assert torch.equal(luck, torch.random.get_rng_state()), f"{kind} {name} uses torch's global generator"
     if "device" not in metric.needs:
         assert values[0] == values[1], f"{kind} {name}: two measurements differ, {values}"
+    return found
 
 
-def check_proxy(name: str, space: str = "rnn_cell") -> None:
+def check_proxy(name: str, space: str = "rnn_cell", arch: Architecture | None = None) -> Measurement:
     """`check_metric` for a proxy."""
-    check_metric("proxy", name, space)
+    return check_metric("proxy", name, space, arch)
 
 
-def check_cost(name: str, space: str = "rnn_cell") -> None:
+def check_cost(name: str, space: str = "rnn_cell", arch: Architecture | None = None) -> Measurement:
     """`check_metric` for a cost."""
-    check_metric("cost", name, space)
+    return check_metric("cost", name, space, arch)
+
+
+def check_sharing(space: str, arch: Architecture | None = None, among: Iterable[str] = ()) -> None:
+    """Proxies, all unless told, on one probe: each has the value, or the reason, that it has alone.
+
+    They are asked in both orders, with everything announced beforehand and with nothing announced.
+    """
+    names = sorted(among) or registry.names("proxy")
+    metrics: list[Metric] = [registry.get("proxy", name) for name in names]
+    with quiet_numbers():
+        alone = {m.name: m(_probe(space, arch).expect(m.needs)) for m in metrics}
+        for order in (metrics, metrics[::-1]):
+            probe = _probe(space, arch)
+            if order is metrics:
+                probe.expect(need for m in order for need in m.needs)
+            for m in order:
+                found, own = m(probe), alone[m.name]
+                same = (found.value, found.parts, found.reason) == (own.value, own.parts, own.reason)
+                assert same, (
+                    f"proxy {m.name} on {space}: {own.value if own.ok else own.reason} alone, and"
+                    f" {found.value if found.ok else found.reason} beside the others"
+                )
+
+
+def small_network(space: Space) -> Architecture:
+    """Of some samples of a space the one with the fewest parameters beside its embedding."""
+
+    def size(arch: Architecture) -> int:
+        counts = space.count(arch, scale=space.scales[-1])
+        return counts.get("params_nonembedding", counts.get("params", 0))
+
+    return min((space.sample(Random(i)) for i in range(LOOKED_AT)), key=size)
+
+
+@lru_cache
+def _small(space: str) -> Architecture:
+    return small_network(registry.get("space", space)())
+
+
+def _probe(space: str, arch: Architecture | None) -> Probe:
+    """A fresh probe of a small network, shown a little text."""
+    place: Space = registry.get("space", space)()
+    network = _small(space) if arch is None else arch
+    scale = place.scales[-1]
+    usual = place.shape(scale)
+    batch = batches.from_text(
+        load(),
+        vocabulary=min(usual.vocabulary, SHOWN.vocabulary),
+        sequences=min(usual.sequences, SHOWN.sequences),
+        length=min(usual.length, SHOWN.length),
+    )
+
+    def build() -> torch.nn.Module:
+        return place.build(network, scale=scale, generator=torch.Generator().manual_seed(1_000_003))
+
+    return Probe(build, batch, counts=lambda: place.count(network, scale=scale))
 
 
 def check_space(name: str, samples: int = 10) -> None:
@@ -126,16 +188,20 @@ def check_strategy(name: str, space: Space) -> None:
     """Asks are valid, come from the `rng` alone, and do not change the strategy."""
 
     def play(rounds: int) -> list[str]:
-        strategy: Strategy = make_strategy(name, space)
+        strategy: Strategy = make_strategy(name, space, fidelities=2)
         asked = []
         for number in range(rounds):
-            arch = strategy.ask(Random(f"7/{number}"), 1)[0]
-            assert strategy.ask(Random(f"7/{number}"), 1)[0] == arch, f"strategy {name}: asking changes it"
+            ask = Ask.of(strategy.ask(Random(f"7/{number}"), 1)[0])
+            again = Ask.of(strategy.ask(Random(f"7/{number}"), 1)[0])
+            assert again == ask, f"strategy {name}: asking changes it"
+            arch = ask.architecture
             space.validate(arch)
             asked.append(arch.id)
             status = ("ok", "failed", "rejected")[number % 5 // 3 + (number % 7 == 0)]
             score = float(int(arch.id[:4], 16)) if status == "ok" else None
-            strategy.tell(Trial(number, arch, status, score=score, scores=() if score is None else (score,)))
+            scores = () if score is None else (score,)
+            trial = Trial(number, arch, status, {}, score, scores)
+            strategy.tell(replace(trial, fidelity=ask.fidelity, draw=ask.draw, note=ask.note))
         return asked
 
     assert play(60) == play(60), f"strategy {name}: the same luck gives two searches"

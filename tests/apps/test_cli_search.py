@@ -143,7 +143,7 @@ WRONG = {
     "no such option": (["search", "rnn_cell", "--strategy", "random_search:n=3"], "has no option 'n'"),
     "no such scale": (["search", "rnn_cell", "--scale", "huge"], "no scale is called 'huge'"),
     "no such text": (["search", "rnn_cell", "--text", "nothing.txt"], "cannot read the text nothing.txt"),
-    "no such device": (["search", "rnn_cell", "--device", "abacus"], "--device abacus cannot be used here"),
+    "no such device": (["search", "rnn_cell", "--device", "abacus"], "the device abacus cannot be used here"),
     "no such folder": (["search", "rnn_cell", "--store", "nowhere/study.db"], "mkdir -p nowhere"),
     "store is a folder": (["search", "rnn_cell", "--store", "."], "is a folder"),
     "resume of nothing": (["search", "rnn_cell", "--resume"], "--store study.db"),

@@ -13,12 +13,13 @@ from torch import nn
 import untrained
 from untrained.apps.foreign import Foreign, foreigners, price
 from untrained.apps.probing import FOREIGN_TRANSFORMER, foreign_probe, generator
-from untrained.core.errors import MissingExtra, UnknownName, UsageError
+from untrained.core.errors import BadText, MissingExtra, UnknownName, UsageError
 from untrained.core.metric import metric
 from untrained.core.text import load
 from untrained.nn.adapters import adapt, sources
 from untrained.nn.batch import Batch
 from untrained.nn.probe import Probe
+from untrained.nn.transformer import LayerShape, Transformer, TransformerShape
 
 transformers = pytest.importorskip("transformers")
 
@@ -361,6 +362,77 @@ def test_a_bad_batch(batch, said):
             untrained.score(what, "fading_memory", batch=batch)
 
 
+IDS = torch.randint(0, 97, (4, 30), generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize(
+    ("targets", "said"),
+    [
+        (torch.full_like(IDS, -100), "no label at 120 of 120 tokens"),
+        (torch.where(IDS < 50, IDS, -100), r"no label at \d+ of 120 tokens"),
+        (IDS[:, 1:], r"tokens \(4, 30\) and targets \(4, 29\)"),
+        (IDS + 97, "the model knows 0 to 96"),
+    ],
+)
+def test_labels_that_are_missing(targets, said):
+    for what in (sources.built(llama()), llama()):
+        with pytest.raises(UsageError, match=said):
+            untrained.score(what, "epe_nas", batch=Batch(IDS, targets))
+
+
+def test_what_needs_labels_or_logits_says_so_where_there_are_none():
+    for what in (nn.LSTM(8, 8), sources.built(bert()).bert):
+        for name in ("grad_norm", "epe_nas", "label_gradient_alignment"):
+            assert "no tap called 'logits'" in untrained.score(what, name).reason
+        assert untrained.score(what, "jacobian_cosine").ok
+
+
+def test_our_own_networks_are_shown_no_more_than_their_positions():
+    shape = TransformerShape(16, (LayerShape(heads=2, inner=(16,)),), 97, positions=28)
+    ours = Transformer(shape, generator(0))
+    assert untrained.score(ours, "fading_memory").ok
+    with pytest.raises(UsageError, match="sequences of 29 tokens, and the model 28 positions"):
+        untrained.score(ours, "fading_memory", batch=IDS)
+
+
+def test_a_text_that_is_shorter_than_the_batch(tmp_path):
+    (tmp_path / "short.txt").write_text("a few words only")
+    for what in (llama(), nn.GRU(8, 8), untrained.space("gpt_decoder").preset("gpt2")):
+        with pytest.raises(BadText, match="too short: 4 words"):
+            untrained.score(what, "fading_memory", text=tmp_path / "short.txt")
+
+
+class Half(nn.Module):
+    """Somebody's float16 network with stages of its own, so that no adapter widens it."""
+
+    roles, vocabulary = ("block",), 97
+
+    def __init__(self):
+        super().__init__()
+        draw = torch.Generator().manual_seed(1)
+        self.table = nn.Parameter(torch.randn(97, 16, generator=draw).half())
+        self.matrix = nn.Parameter(3e4 * torch.randn(16, 16, generator=draw).half())
+
+    def embed(self, tokens):
+        return self.table[tokens]
+
+    def encode(self, embedded, tape=None):
+        top = embedded @ self.matrix
+        if tape is not None:
+            tape.add("block", 0, top)
+        return top
+
+    def saliency_weights(self):
+        return [self.matrix]
+
+
+def test_half_precision_that_overflows_is_a_reason():
+    for name in ("jacobian_cosine", "zen", "synaptic_saliency", "jacobian_covariance"):
+        found = untrained.score(Half(), name)
+        assert found.value is None
+        assert found.reason.startswith(f"{name}: the network explodes"), found.reason
+
+
 def test_a_batch_is_for_networks_of_ones_own():
     arch = untrained.space("rnn_cell").sample(untrained.rng(1))
     with pytest.raises(UsageError, match="network of your own"):
@@ -448,3 +520,46 @@ def test_score_model(run, wrong, saved, tmp_path):
     assert "weights loaded" in said.stdout + said.stderr
     assert "never downloaded" in wrong("score", "--model", tmp_path / "none")
     assert "--model stands alone" in wrong("score", "--model", saved, "--recipe", "lstm")
+
+
+def test_rank_models(run, wrong, saved, tmp_path, cells):
+    llama(num_hidden_layers=3).save_pretrained(tmp_path / "deeper")
+    bert(num_hidden_layers=1).save_pretrained(tmp_path / "shallow")
+    paths = [tmp_path / "shallow", saved, tmp_path / "deeper" / "config.json"]
+    words = [word for path in paths for word in ("--model", path)]
+    records = json.loads(run("rank", *words, "-p", "depth_width_rank,params", "--json").stdout)
+    assert [(r["rank"], r["arch"]) for r in records] == [(1, "deeper"), (2, "tiny"), (3, "shallow")]
+    assert [r["model"] for r in records] == [str(path) for path in reversed(paths)]
+    assert "weights loaded" in records[1]["notes"][0]
+    assert records[0]["depth_width_rank"] > records[1]["depth_width_rank"]
+    ranking = untrained.rank(paths, ["depth_width_rank", "params"])
+    assert [row["params"] for row in ranking.table()] == [r["params"] for r in records]
+    said = run("rank", *words, "-p", "depth_width_rank", "--top", 1)
+    assert "deeper" in said.stdout
+    assert "shallow" not in said.stdout
+    assert "random weights" in said.stdout + said.stderr
+    assert "nothing to rank is named" in wrong("rank")
+    assert "--model stands alone" in wrong("rank", cells, "--model", saved)
+    assert "--model stands alone" in wrong("rank", "--space", "rnn_cell", "--model", saved)
+    assert "never downloaded" in wrong("rank", "--model", tmp_path / "none")
+
+
+def test_rank_says_why_a_model_has_no_score(run, saved):
+    said = run("rank", "--model", saved, "-p", "hidden_covariance", code=1)
+    assert "no tap called 'hidden'" in said.stderr
+
+
+@pytest.mark.parametrize("name", ["cuda", "cuda:7", "abacus"])
+def test_a_device_that_is_not_there(name, run, wrong, saved, cells, data):
+    if name == "cuda" and torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    table = ["correlate", "nas_bench_nlp", "--data", data, "-p", "fading_memory"]
+    models = [[command, "--model", saved, "-p", "params"] for command in ("score", "rank")]
+    architectures = [["score", "--recipe", "lstm"], ["rank", cells], ["search", "rnn_cell", "--trials", 3]]
+    for words in [table, *models, *architectures]:
+        said = wrong(*words, "--device", name)
+        assert f"the device {name} cannot be used here: " in said, words
+        assert "take another: --device cpu" in said
+    for what in (nn.LSTM(8, 8), saved, untrained.space("rnn_cell").classic("gru")):
+        with pytest.raises(UsageError, match=f"the device {name} cannot be used here"):
+            untrained.score(what, "params", device=name)

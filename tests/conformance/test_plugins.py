@@ -10,6 +10,7 @@ from untrained import testing
 from untrained.core import registry
 from untrained.core.metric import proxy
 from untrained.core.space import Space, choice
+from untrained.spaces.gpt_decoder import GptDecoder
 
 
 class Toy(Space):
@@ -24,9 +25,24 @@ class Toy(Space):
         return torch.nn.Identity()
 
 
+LEARNED = GptDecoder.of(width=64, heads=[4, 2], inner=[96, 80], vocabulary=2_000, context=64)
+NETWORKS = {"gpt_decoder": LEARNED}  # where the smallest of some samples will not do: dss needs positions
+KIND = {"rnn_cell": "recurrent", "bert_encoder": "transformer", "gpt_decoder": "transformer"}
+
+
+@pytest.mark.parametrize("space", registry.names("space"))
 @pytest.mark.parametrize("name", registry.names("proxy"))
-def test_proxy(name):
-    testing.check_proxy(name)
+def test_proxy(name, space):
+    found = testing.check_proxy(name, space, NETWORKS.get(space))
+    if not found.ok:
+        card = registry.get("proxy", name).card
+        said = " ".join(card.get(part, "") for part in ("Summary", "Differs", "Worth")).lower()
+        assert KIND[space] in said, f"the card does not say that it fails on {space}: {found.reason}"
+
+
+@pytest.mark.parametrize("space", registry.names("space"))
+def test_proxies_share_passes_without_changing_each_other(space):
+    testing.check_sharing(space, NETWORKS.get(space))
 
 
 @pytest.mark.parametrize("name", registry.names("cost"))
@@ -113,6 +129,19 @@ def test_a_planted_fault_is_found(fault, word):
     made = proxy()(fault)
     with pytest.raises(AssertionError, match=word):
         testing.check_proxy(made.name)
+
+
+def _eats_what_others_share(probe):
+    probe.forward().output.mul_(2.0)
+    return 1.0
+
+
+@pytest.mark.usefixtures("planted")
+def test_a_proxy_that_spoils_a_shared_pass_is_found():
+    _eats_what_others_share.__doc__ = CARD
+    made = proxy()(_eats_what_others_share)
+    with pytest.raises(AssertionError, match=r"zen on rnn_cell.* beside the others"):
+        testing.check_sharing("rnn_cell", among=[made.name, "zen"])
 
 
 @pytest.mark.usefixtures("planted")

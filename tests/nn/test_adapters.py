@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import copy
+import math
+import re
 
 import pytest
 import torch
 from torch import nn
 
+from untrained.core import registry
 from untrained.core.errors import MeasurementFailed, MissingRole, UsageError
 from untrained.core.metric import metric
 from untrained.nn.adapters import adapt
 from untrained.nn.batch import Batch
+from untrained.nn.numerics import quiet_numbers
 from untrained.nn.probe import Probe
 from untrained.nn.recurrent import RecurrentLM
 from untrained.nn.stream import Stream, WordTable
 from untrained.nn.taps import Tape
+from untrained.nn.transformer import LayerShape, Transformer, TransformerShape
+from untrained.spaces.rnn_cell import RnnCell
 
 transformers = pytest.importorskip("transformers")
 
@@ -174,6 +180,96 @@ def test_gradients_reach_what_the_taps_show(tokens):
         for role in ("attention", "mix", "preactivation", "ffn", "block"):
             for (gradient,) in probe.tap_gradients(role):
                 assert float(gradient.abs().sum()) > 0, (family, role)
+
+
+OTHERS = {
+    "encoder": lambda: torch_encoder(32, 48),
+    "headless": lambda: model("gpt2", bare=True),
+    "lstm": lambda: nn.LSTM(32, 32, 2),
+    "gru": lambda: nn.GRU(32, 32),
+    "rnn": lambda: nn.RNN(32, 32, bidirectional=True),
+}
+
+
+def torch_encoder(width, inner):
+    layer = nn.TransformerEncoderLayer(width, 4, inner, norm_first=True)
+    return nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+
+
+def failures(network):
+    """Reasons by name of the proxies that have no number for a network."""
+    ids = torch.randint(5, 97, (6, 31), generator=torch.Generator().manual_seed(1))
+    batch = Batch(ids[:, :-1].contiguous(), ids[:, 1:].contiguous())
+    reasons = {}
+    with quiet_numbers():
+        for name in registry.names("proxy"):
+            found = metric(name)(Probe(network, batch).expect(metric(name).needs))
+            if found.ok:
+                assert math.isfinite(found.value), name
+            else:
+                reasons[name] = found.reason
+    return reasons
+
+
+@pytest.fixture(scope="module")
+def own():
+    """What fails on networks of ours: a transformer, and a recurrent one."""
+    luck = torch.Generator().manual_seed(2)
+    transformer = Transformer(TransformerShape(32, (LayerShape(heads=4, inner=(48,)),) * 3, 97), luck)
+    space = RnnCell()
+    cell = space.build(space.classic("lstm"), scale="probe", generator=luck)
+    return {"transformer": set(failures(transformer.eval())), "recurrent": set(failures(cell.eval()))}
+
+
+@pytest.mark.parametrize("family", [*CONFIGS, *OTHERS])
+def test_every_proxy_has_a_number_or_names_what_is_missing(family, own):
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        theirs = OTHERS[family]() if family in OTHERS else model(family)
+    ours = adapt(theirs, vocabulary=97, generator=torch.Generator().manual_seed(1))
+    before = {k: v.clone() for k, v in ours.state_dict().items()}
+    found = failures(ours)
+    kind = "recurrent" if isinstance(theirs, nn.RNNBase) else "transformer"
+    more = {name for name in set(found) - own[kind] if "no tap called 'logits'" in found[name]}
+    assert set(found) == own[kind] | more, "other proxies than for a network of ours have no number"
+    assert bool(more) == (family in OTHERS)
+    for name, reason in found.items():
+        assert re.search("tap called|does not say|no method|no token mixer|ask for that", reason), reason
+        assert reason.startswith(f"{name}: "), reason
+    assert all(torch.equal(before[k], v) for k, v in ours.state_dict().items())
+
+
+def test_parts_of_the_layers_by_hand():
+    def parts(ours):
+        found = metric("decoder_params")(Probe(ours, Batch(*torch.zeros(2, 1, 2).long())))
+        return found.parts["attention"], found.parts["feed_forward"]
+
+    square, feed = 32 * 32, 32 * 48
+    plain = (4 * (square + 32), 2 * feed + 48 + 32)
+    assert parts(adapt(torch_encoder(32, 48), vocabulary=97)) == tuple(2 * n for n in plain)
+    assert parts(adapt(model("gpt2"))) == tuple(3 * n for n in plain)
+    assert parts(adapt(model("bert"))) == tuple(3 * n for n in plain)
+    # Of 4 heads of 8 channels keys and values have 2; Qwen3's are 16 wide, and its norms do not count.
+    assert parts(adapt(model("llama"))) == (3 * 3 * square, 3 * 3 * feed)
+    assert parts(adapt(model("qwen3"))) == (3 * 6 * square, 3 * 3 * feed)
+
+
+def test_dss_reads_the_maps_of_gpt2_which_keeps_them_turned():
+    theirs = model("gpt2").double()
+    found = metric("dss")(Probe(adapt(theirs), Batch(*torch.full((2, 1, 9), 7))))
+    with torch.no_grad():
+        for w in theirs.parameters():
+            w.abs_()
+    ones = torch.ones(1, 9, 32, dtype=torch.float64)
+    theirs.eval()(inputs_embeds=ones).logits.sum().backward()
+    total = 0.0
+    for block in theirs.transformer.h:
+        for linear in (block.attn.c_attn, block.attn.c_proj):
+            w, g = (torch.linalg.svdvals(t.detach()).sum() for t in (linear.weight, linear.weight.grad))
+            total += float(w * g)
+        for linear in (block.mlp.c_fc, block.mlp.c_proj):
+            total += float((linear.weight.detach() * linear.weight.grad).abs().sum())
+    assert found.value == pytest.approx(total, rel=1e-9)
 
 
 def test_stream_says_the_shape():

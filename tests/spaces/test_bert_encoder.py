@@ -236,6 +236,10 @@ def test_the_counts_are_those_of_the_built_network(space, scale):
         )
         mixers = [w for block in model.blocks for w in block.mixer.parameters()]
         assert told["params_attention"] == sum(w.numel() for w in mixers)
+        feeds = [w for block in model.blocks for w in block.ffn.parameters()]
+        assert told["params_ffn"] == sum(w.numel() for w in feeds)
+        assert told["params_embedding"] == sum(w.numel() for w in model.embedding_parameters())
+        assert told["params_head"] == 0
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             model(torch.zeros(1, length, dtype=torch.long))
         assert told["flops"] * length == counter.get_total_flops()

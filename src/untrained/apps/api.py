@@ -7,11 +7,13 @@ from pathlib import Path
 from random import Random
 from typing import overload
 
+from untrained.apps.comparing import Comparison, strategies_by_name
+from untrained.apps.comparing import compare as _compare
 from untrained.apps.correlation import Correlation
 from untrained.apps.correlation import correlate as _correlate
 from untrained.apps.foreign import Foreign, foreigners, rank_foreign
 from untrained.apps.parallel import Progress, measure_all
-from untrained.apps.probing import Lab, resolve
+from untrained.apps.probing import Lab, check_device, resolve
 from untrained.apps.ranking import Ranking, ranked
 from untrained.apps.searching import BATCH
 from untrained.apps.searching import search as _search
@@ -41,7 +43,8 @@ def rng(seed: int) -> Random:
 def lab(
     space: str | Space, *, scale: str = "probe", text: str | Path | Corpus | None = None, device: str = "cpu"
 ) -> Lab:
-    """The fixed part of every measurement: space, scale, text, device. Bad text is told here."""
+    """The fixed part of every measurement: space, scale, text, device. A bad one of them is told here."""
+    check_device(device)
     where: Space = space if isinstance(space, Space) else construct("space", space)
     corpus = text if isinstance(text, Corpus) else load(text)
     made = Lab(where, scale, corpus, device, typed=space if isinstance(space, str) else "")
@@ -119,7 +122,8 @@ def rank(
     """Architectures of one space, best first by the first proxy; failed ones last, with their reason.
 
     Or networks of your own: modules, Hugging Face configurations, paths; see `score`. Configurations are
-    all made small by the same factor, and `Place.architecture` has the network's name as its `id`.
+    all made small by the same factor, and `Place.architecture` has the network's name as its `id`. They are
+    measured one by one, whatever `workers` says.
     """
     asked = list(archs)
     found = [a for a in asked if isinstance(a, Architecture)]
@@ -127,7 +131,7 @@ def rank(
         if found:
             raise UsageError("rank takes architectures or networks of your own, not both together")
         own = foreigners(asked, load(text), scale=scale, device=device)
-        return rank_foreign(own, resolve(proxies), seeds)
+        return rank_foreign(own, resolve(proxies), seeds, progress)
     spaces = {a.space for a in found}
     if len(spaces) != 1:
         raise UsageError(f"rank takes architectures of one space; got {sorted(spaces) or 'none at all'}")
@@ -212,6 +216,7 @@ def correlate(
     seeds: int = 1,
     versus: str | None = None,
     workers: int | None = 1,
+    device: str = "cpu",
     progress: Progress | None = None,
 ) -> Correlation:
     """How well proxies order a benchmark's networks, against the plain sizes.
@@ -224,7 +229,7 @@ def correlate(
     from untrained.benchmarks import folder
 
     table: Benchmark = construct("benchmark", benchmark)
-    place = lab(table.space, scale=scale, text=text)
+    place = lab(table.space, scale=scale, text=text, device=device)
     read = table.read(folder(type(table), None if data is None else str(data)), place.space)
     rows = read.rows
     if limit is not None:
@@ -237,3 +242,45 @@ def correlate(
     )
     found.notes += [*read.notes, *read.skipped]
     return found
+
+
+def compare(
+    strategies: str | Sequence[str],
+    benchmark: str,
+    *,
+    budget: int = 50,
+    runs: int = 30,
+    target: str | None = None,
+    fidelities: str | Sequence[str] = (),
+    data: str | Path | None = None,
+    text: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Search strategies against each other on a benchmark's table; `all` are those that can run there.
+
+    Each looks up `budget` truths in each of `runs` runs. `fidelities` are metrics that strategies may look at
+    before, cheapest first, without charge. Random search is always among them.
+    """
+    from untrained.benchmarks import folder
+
+    table: Benchmark = construct("benchmark", benchmark)
+    place = lab(table.space, text=text)
+    rows = table.read(folder(type(table), None if data is None else str(data)), place.space).rows
+    metrics = resolve(fidelities)
+    archs = list(dict.fromkeys(r.architecture for r in rows if r.architecture is not None))
+    found = dict(zip(archs, measure_all(place, archs, metrics), strict=True)) if metrics else {}
+    cheap = {
+        m.label: {a: v for a, f in found.items() if (v := f[m.label].value) is not None} for m in metrics
+    }
+    return _compare(
+        table,
+        rows,
+        place.space,
+        strategies_by_name(strategies, len(metrics)),
+        budget=budget,
+        runs=runs,
+        target=target,
+        cheap=cheap,
+        directions={m.label: m.better for m in metrics},
+        progress=progress,
+    )

@@ -17,14 +17,17 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from untrained.apps.probing import FOREIGN_TRANSFORMER, foreign_probe, generator, measure
+from untrained.apps.parallel import Progress
+from untrained.apps.probing import FOREIGN_TRANSFORMER, check_device, foreign_probe, generator, measure
 from untrained.apps.ranking import Ranking, ranked
 from untrained.core.errors import MeasurementFailed, UnknownName, UsageError
-from untrained.core.metric import Measurement, Metric, metric
+from untrained.core.metric import Measurement, Metric, Parts, metric
 from untrained.core.text import Corpus
 from untrained.nn.adapters import adapt, sources
+from untrained.nn.adapters.huggingface import HuggingFace
 from untrained.nn.batch import Batch
 from untrained.nn.probe import Probe
+from untrained.nn.stream import Stream, stream_of
 
 SCALES = ("paper", "probe")
 PRICED = ("params", "params_nonembedding", "flops")  # what fake tensors can tell
@@ -55,6 +58,7 @@ class Foreign:
     ) -> None:
         if scale not in SCALES:
             raise UnknownName("scale", scale, SCALES, more="untrained score --help")
+        check_device(device)
         self.source, self.corpus, self.scale, self.device = what, corpus, scale, device
         self.batch = None if batch is None else as_batch(batch)
         self.plan = None if isinstance(what, nn.Module) else plan(what)
@@ -98,7 +102,12 @@ class Foreign:
     @cached_property
     def counts(self) -> dict[str, int]:
         """Costs on fake tensors; of a module none, as it is there to be counted."""
-        return {} if self.plan is None else price(self.plan.config)
+        return {} if self.plan is None else self._priced[0]
+
+    @cached_property
+    def _priced(self) -> tuple[dict[str, int], Stream]:
+        assert self.plan is not None
+        return _priced(self.plan.config)
 
     @cached_property
     def _loaded(self) -> nn.Module:
@@ -115,7 +124,10 @@ class Foreign:
             if self.plan.folder is not None:
                 return self._loaded
             if kind == "proxy" and not self.whole:
-                return sources.built(self.small, generator(seed))
+                small = adapt(sources.built(self.small, generator(seed)))
+                assert isinstance(small, HuggingFace)
+                small.whole = lambda: self._priced[1]
+                return small
             weights = self.counts["params"]
             if not self.whole and weights > LARGE:
                 raise MeasurementFailed(
@@ -126,7 +138,8 @@ class Foreign:
             return sources.built(self.plan.config, generator(seed))
 
         counts = (lambda: self.counts) if kind == "cost" else dict
-        return foreign_probe(build, self.corpus, seed, self.device, self.batch, counts)
+        full = dict if self.whole else (lambda: self.counts)
+        return foreign_probe(build, self.corpus, seed, self.device, self.batch, counts, full)
 
     def measure(self, metrics: Sequence[Metric], seeds: int = 1) -> dict[str, Measurement]:
         """Every metric by label, with the notes; see `probing.measure`."""
@@ -160,7 +173,7 @@ def plan(what: object) -> sources.Blueprint:
 def as_batch(given: object) -> Batch:
     """A Batch, token ids (B, T), or a mapping with `input_ids`, as a Batch; the last id is target only."""
     if isinstance(given, Batch):
-        return given
+        return _whole(given)
     if isinstance(given, Mapping):
         mask = given.get("attention_mask")
         if mask is not None and not bool(torch.as_tensor(mask).all()):
@@ -185,13 +198,38 @@ def as_batch(given: object) -> Batch:
     return Batch(ids[:, :-1].contiguous(), ids[:, 1:].contiguous())
 
 
+def _whole(batch: Batch) -> Batch:
+    """The batch; raises UsageError where words or labels are missing."""
+    tokens, targets = batch.tokens, batch.targets
+    if tokens.dim() != 2 or tokens.shape != targets.shape or not tokens.numel():
+        raise UsageError(
+            f"a batch of tokens {tuple(tokens.shape)} and targets {tuple(targets.shape)}: both are (B, T), of"
+            " 1 sequence or more"
+        )
+    if missing := int((targets < 0).sum()):
+        raise UsageError(
+            f"the batch has no label at {missing:,} of {targets.numel():,} tokens (a target below 0)\n"
+            "  give every token one; batch=ids, a tensor (B, T), takes the token that follows"
+        )
+    return batch
+
+
 def price(config: Any) -> dict[str, int]:
-    """Parameters and FLOP per token of a configuration, on fake tensors: no weight is made."""
+    """Parameters by place and FLOP per token of a configuration, on fake tensors: no weight is made."""
+    return _priced(config)[0]
+
+
+def _priced(config: Any) -> tuple[dict[str, int], Stream]:
+    """Its costs and its stream."""
     with FakeTensorMode():
         tokens = torch.zeros(1, 4, dtype=torch.long)
         probe = Probe(adapt(sources.built(config)), Batch(tokens, tokens))
         found = {name: metric(name).function(probe) for name in PRICED}
-    return {name: int(n) for name, n in found.items() if isinstance(n, float)}
+        parts = metric("decoder_params").function(probe)
+    assert isinstance(parts, Parts)
+    costs = {name: int(n) for name, n in found.items() if isinstance(n, float)}
+    layers = {"params_attention": parts.parts["attention"], "params_ffn": parts.parts["feed_forward"]}
+    return costs | {name: int(n) for name, n in layers.items()}, stream_of(probe.model)
 
 
 def foreigners(what: Iterable[object], corpus: Corpus, *, scale: str, device: str) -> list[Foreign]:
@@ -206,10 +244,17 @@ def foreigners(what: Iterable[object], corpus: Corpus, *, scale: str, device: st
     return found
 
 
-def rank_foreign(found: Sequence[Foreign], metrics: Sequence[Metric], seeds: int) -> Ranking:
+def rank_foreign(
+    found: Sequence[Foreign], metrics: Sequence[Metric], seeds: int, progress: Progress | None = None
+) -> Ranking:
     """Networks of one's own, best first."""
+    results = []
+    for done, one in enumerate(found, start=1):
+        results.append(one.measure(metrics, seeds))
+        if progress is not None:
+            progress(done, len(found))
     places: Any = found  # these stand where architectures stand: the ranking reads their id alone
-    return ranked(places, [f.measure(metrics, seeds) for f in found], metrics)
+    return ranked(places, results, metrics)
 
 
 def _name(what: object, found: sources.Blueprint | None) -> str:

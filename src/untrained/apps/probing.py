@@ -79,6 +79,7 @@ class Lab:
             lambda: _batch(corpus, shape, seed),
             seed=seed,
             counts=lambda: self.space.count(arch, scale=scale),
+            full=lambda: self.space.count(arch, scale="paper"),
             device=self.device,
         )
 
@@ -94,6 +95,19 @@ class Lab:
         _batch(self.corpus or load(), shape, 0)
 
 
+def check_device(name: str) -> None:
+    """Raises UsageError for a device that torch does not have here."""
+    if name == "cpu":
+        return
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        said = str(error).strip().partition("\n")[0]
+        raise UsageError(
+            f"the device {name} cannot be used here: {said}\n  take another: --device cpu"
+        ) from None
+
+
 def generator(seed: int) -> torch.Generator:
     """Luck for the weights of draw `seed`; on the CPU, so that every device gets the same network."""
     return torch.Generator().manual_seed(1_000_003 * (seed + 1))
@@ -106,6 +120,7 @@ def foreign_probe(
     device: str,
     batch: Batch | None = None,
     counts: Callable[[], Mapping[str, int]] = dict,
+    full: Callable[[], Mapping[str, int]] = dict,
 ) -> Probe:
     """A probe of somebody's own module; raises UsageError for a kind of module that no adapter takes.
 
@@ -125,26 +140,34 @@ def foreign_probe(
 
     if isinstance(model, nn.Module):
         ready()  # a wrong kind of module is told now
-    return Probe(ready, shown, seed=seed, counts=counts, device=device)
+    return Probe(ready, shown, seed=seed, counts=counts, full=full, device=device)
 
 
 def foreign_shape(model: nn.Module) -> Shape:
     """What an adapted module is shown where nobody gives a batch: never its longest sequence."""
     usual = FOREIGN_TRANSFORMER if "attention" in getattr(model, "roles", ()) else FOREIGN
-    words, positions = getattr(model, "vocabulary", usual.vocabulary), getattr(model, "positions", None)
-    length = min(usual.length, positions) if isinstance(positions, int) else usual.length
+    words, positions = getattr(model, "vocabulary", usual.vocabulary), _longest(model)
+    length = usual.length if positions is None else min(usual.length, positions)
     return Shape(min(usual.vocabulary, int(words)), usual.sequences, length)
+
+
+def _longest(model: nn.Module) -> int | None:
+    """Positions that a model has: their number, or a table of them; None where they do not end."""
+    said = getattr(model, "positions", None)
+    if isinstance(said, nn.Embedding):
+        return said.num_embeddings
+    return said if isinstance(said, int) else None
 
 
 def _fitting(batch: Batch, model: nn.Module) -> Batch:
     """The batch; raises UsageError for words or positions that the model does not have."""
-    words, positions = getattr(model, "vocabulary", None), getattr(model, "positions", None)
+    words, positions = getattr(model, "vocabulary", None), _longest(model)
     low, high = int(batch.tokens.min()), int(torch.max(batch.tokens.max(), batch.targets.max()))
     if low < 0 or (isinstance(words, int) and high >= words):
         raise UsageError(
             f"the batch has token ids from {low} to {high}, and the model knows 0 to {(words or 0) - 1}"
         )
-    if isinstance(positions, int) and batch.shape[1] > positions:
+    if positions is not None and batch.shape[1] > positions:
         raise UsageError(
             f"the batch has sequences of {batch.shape[1]} tokens, and the model {positions} positions"
         )

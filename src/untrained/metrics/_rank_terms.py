@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch.nn.functional import layer_norm
 
 from untrained.core.errors import MeasurementFailed
 from untrained.metrics._embedding_rank import effective_rank
-from untrained.metrics.costs.params_nonembedding import params_nonembedding
+from untrained.metrics.costs.params_nonembedding import without_embedding
 from untrained.nn.probe import Probe
 from untrained.nn.stream import stream_of
 
@@ -21,14 +22,30 @@ SILENT = 1e-6  # share of a state below which a change is rounding
 
 
 def size_and_rank(probe: Probe) -> tuple[float, dict[str, float]]:
-    """ln L + ln d + ln er + 0.3 ln N, and er under its name."""
+    """ln L + ln d + ln er + 0.3 ln N, and er under its name; of the whole, also where a small form is run."""
+    lengths, inside, rank = shape_terms(probe)
+    return lengths + 0.3 * math.log(inside), {"embedding_rank": rank}
+
+
+def shape_terms(probe: Probe) -> tuple[float, int, float]:
+    """ln(L d er), N and er; of the whole, also where a small form is run."""
     stream = stream_of(probe.model)
     rank = effective_rank(stream)
-    inside = params_nonembedding.function(probe)
-    if not isinstance(inside, float) or inside < 1:
+    inside = probe.full_count("params_nonembedding", without_embedding)
+    if inside < 1:
         raise MeasurementFailed("the network has no parameters beside its embedding")
-    score = math.log(stream.depth) + math.log(stream.width) + math.log(rank) + 0.3 * math.log(inside)
-    return score, {"embedding_rank": rank}
+    return math.log(stream.depth) + math.log(stream.width) + math.log(rank), inside, rank
+
+
+def mean_reuse(sizes: Sequence[int]) -> float:
+    """Mean over the parameters of how many layers there are from a parameter's own to the top, 1 to L.
+
+    `sizes` has the parameters of each layer, the lowest first. It is (L + 1) / 2 where all layers are
+    alike, and more where the early ones are the larger. Raises MeasurementFailed where there are none.
+    """
+    if not sum(sizes):
+        raise MeasurementFailed("the layers have no parameters")
+    return sum((len(sizes) - i) * n for i, n in enumerate(sizes)) / sum(sizes)
 
 
 def spread(probe: Probe) -> float:

@@ -1,6 +1,7 @@
 """What a network's shape says about how words enter it; read by scores that need no weight.
 
-A model says it with a method `stream()`; ours and the adapters of foreign transformers have one.
+A model says it with a method `stream()`; ours and the adapters of foreign transformers have one. The small
+form of a network, at probe scale, says it of the whole.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import starmap
 
 import torch
 from torch import Tensor, nn
@@ -59,10 +60,9 @@ class TransformerShape:
     clusters: tuple[tuple[int, int], ...] = ()
     """(words, width) of each cluster of an adaptive embedding, most frequent words first; each has a
     projection to `width`, even one cluster of that same width (as Transformer-XL builds it)"""
-    zipf_clusters: tuple[tuple[int, int], ...] = ()
-    """(words, width) of the clusters at full vocabulary, where `clusters` are those of a smaller one, cut so
-    that each keeps its share of the text; empty where `clusters` are the true ones. Builds nothing: it is
-    read by scores that weigh clusters by Zipf's law"""
+    full: Stream | None = None
+    """the stream of the network for which this one stands as its small form; None where it is itself the
+    whole. Builds nothing: it is read by scores that look at shapes"""
     causal: bool = True
     norm: str = "layer"
     """`layer` or `rms`"""
@@ -99,6 +99,14 @@ class TransformerShape:
                 raise InvalidArchitecture(f"no {what} is called {given!r}; there are: {', '.join(known)}")
         if self.narrow_positions and self.clusters:
             raise InvalidArchitecture("narrow positions need one embedding table, not clusters of them")
+
+    def stream(self) -> Stream:
+        """Depth, width, and the tables in which words come; of the whole where this is a small form."""
+        if self.full is not None:
+            return self.full
+        clusters = self.clusters or ((self.vocabulary, self.embedding or self.width),)
+        projected = bool(self.clusters) or clusters[0][1] != self.width
+        return Stream(len(self.layers), self.width, tuple(starmap(WordTable, clusters)), projected)
 
 
 class FeedForward(nn.Module):
@@ -272,12 +280,8 @@ class Transformer(nn.Module):
         return [p for part in outside if part is not None for p in part.parameters()]
 
     def stream(self) -> Stream:
-        """Depth, width, and the tables in which words come, at full vocabulary where the shape tells."""
-        shape = self.shape
-        told = shape.zipf_clusters or shape.clusters
-        clusters = told or ((shape.vocabulary, shape.embedding or shape.width),)
-        tables = tuple(WordTable(words, width) for words, width in clusters)
-        return Stream(len(shape.layers), shape.width, tables, projected=bool(self.embedding.projections))
+        """Depth, width, and the tables in which words come; see `TransformerShape.stream`."""
+        return self.shape.stream()
 
     def saliency_weights(self) -> list[nn.Parameter]:
         """The matrices of the blocks."""

@@ -140,7 +140,12 @@ class BertEncoder(Space):
     # --- networks ----------------------------------------------------------------------------------
 
     def count(self, arch: Architecture, *, scale: str = "paper") -> dict[str, int]:
-        """Parameters, and FLOPs per token of a sequence as long as those of the scale's batch."""
+        """Parameters by place, and FLOPs per token of a sequence as long as those of the scale's batch.
+
+        `params_embedding` has table, projection and positions; `params_head` is 0, as the decoder shares
+        them; `params_nonembedding` the blocks and all norms, with their token mixers and feed-forward parts
+        apart.
+        """
         size, hidden = self._scale(scale), arch.hidden
         entry = EMBEDDING if size.narrow else hidden  # width of the positions and of the norm after them
         projection = EMBEDDING * hidden if hidden != EMBEDDING else 0
@@ -148,14 +153,18 @@ class BertEncoder(Space):
         mixers = sum(counts.mixer_parameters(op, hidden, heads) for op, heads, _ in rows)
         feeds = sum(counts.feed_parameters(hidden, inner) for _, _, inner in rows)
         body = mixers + feeds + 4 * hidden * len(rows) + 2 * entry  # norms have a weight and a bias
+        around = size.vocabulary * EMBEDDING + projection + POSITIONS * entry
         flops = sum(
             counts.mixer_flops(op, hidden, heads, size.length) + counts.feed_flops(hidden, inner)
             for op, heads, inner in rows
         )
         return {
-            "params": body + size.vocabulary * EMBEDDING + projection + POSITIONS * entry,
+            "params": body + around,
             "params_nonembedding": body,
             "params_attention": mixers,
+            "params_ffn": feeds,
+            "params_embedding": around,
+            "params_head": 0,
             "flops": flops + 2 * (size.vocabulary * EMBEDDING + 2 * projection),
         }
 
@@ -183,6 +192,7 @@ class BertEncoder(Space):
             causal=False,
             pre=False,
             init=size.init,
+            full=self.network(arch).stream() if scale != "paper" else None,
         )
 
     def build(

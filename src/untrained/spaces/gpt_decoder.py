@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from untrained.spaces._gpt_presets import FAMILIES, PRESETS
 
 if TYPE_CHECKING:
     import torch
+
+    from untrained.nn.transformer import TransformerShape
 
 LONGEST = 48  # layers that `encode` has room for
 DEPTH_FIRST = 1_000_000  # a layer weighs more than any width in layers_then_width
@@ -34,8 +37,9 @@ class GptDecoder(Space):
 
     At paper scale sizes, vocabulary and head are true. At probe scale the vocabulary is 2,000, there are no
     biases and weights are N(0, 1/fan-in); depth, width, heads and inner are exact up to width 1,024, wider
-    networks are halved until 512 or less (compare those among themselves); relative positions become learned
-    ones, an adaptive head a tied one, and clusters keep their share of a text that follows Zipf's law.
+    networks are halved until 512 or less (compare those among themselves, except by scores that read the
+    shape, which is that of the whole); relative positions become learned ones, an adaptive head a tied one,
+    and clusters keep their share of a text that follows Zipf's law.
 
     Sampling, mutation and neighbours stay in the ranges of the `family`; every sound decoder is accepted,
     counted and built, whatever its numbers.
@@ -218,9 +222,9 @@ class GptDecoder(Space):
 
         c = self._at(arch, scale)
         probed = scale == "probe"
-        true = _gpt_rules.tables(dict(c) | {k: getattr(arch, k) for k in ("vocabulary", "cutoffs")})
+        shape = _transformer_shape(dict(arch.choices), "normal")
         return Decoder(
-            _transformer_shape(c, "fan_in" if probed else "normal", true if probed else ()),
+            replace(_transformer_shape(c, "fan_in"), full=shape.stream()) if probed else shape,
             generator,
             relative=c["position"] == "relative",
             adaptive=_gpt_rules.clusters(c) if c["head"].startswith("adaptive") else (),
@@ -245,7 +249,7 @@ class GptDecoder(Space):
         return made
 
 
-def _transformer_shape(c: Mapping[str, Any], init: str, true_tables: _gpt_rules.Clusters) -> Any:
+def _transformer_shape(c: Mapping[str, Any], init: str) -> TransformerShape:
     """The choices in the words of `nn.transformer`."""
     from untrained.nn.transformer import LayerShape, TransformerShape
 
@@ -268,7 +272,6 @@ def _transformer_shape(c: Mapping[str, Any], init: str, true_tables: _gpt_rules.
         positions=c["context"],
         embedding=None if clustered else c["embedding"],
         clusters=_gpt_rules.tables(c) if clustered else (),
-        zipf_clusters=true_tables,
         norm=c["norm"],
         pre=c["placement"] == "pre",
         mlp=c["mlp"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from untrained.core.errors import UntrainedError, UsageError
+from untrained.core.errors import UntrainedError
 from untrained.core.metric import Measurement
 
 
@@ -26,18 +26,3 @@ class Tally:
         """Raises UntrainedError where nothing had a number."""
         if not self.good:
             raise UntrainedError(f"nothing could be measured: {'; '.join(self.reasons[:3]) or 'no network'}")
-
-
-def check_device(name: str) -> None:
-    """Raises UsageError for a device that torch does not have here."""
-    if name == "cpu":
-        return
-    import torch
-
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        said = str(error).strip().partition("\n")[0]
-        raise UsageError(
-            f"--device {name} cannot be used here: {said}\n  take another: --device cpu"
-        ) from None

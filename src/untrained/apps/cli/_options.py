@@ -30,10 +30,25 @@ Proxies = Annotated[
         " latency:batch=4,repeats=5. 'all' is every proxy.",
     ),
 ]
+Models = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="DIR|CONFIG",
+        help="A Hugging Face model directory or config.json on disk. May be repeated.",
+    ),
+]
 Space = Annotated[
     str | None,
     typer.Option(
         "--space", "-s", metavar="SPACE", help="The search space; else the one that the file names."
+    ),
+]
+StudyName = Annotated[
+    str | None,
+    typer.Option(
+        "--study", metavar="NAME", help="One of several studies of a store; see: untrained studies list"
     ),
 ]
 Scale = Annotated[

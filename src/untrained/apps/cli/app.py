@@ -9,6 +9,7 @@ import typer
 
 from untrained.apps.cli._guard import guarded
 from untrained.apps.cli._options import Help
+from untrained.apps.cli.compare import compare
 from untrained.apps.cli.correlate import correlate
 from untrained.apps.cli.data import get, list_files, verify
 from untrained.apps.cli.plugins import list_, show
@@ -17,6 +18,7 @@ from untrained.apps.cli.report import report
 from untrained.apps.cli.sample import sample
 from untrained.apps.cli.score import score
 from untrained.apps.cli.search import search
+from untrained.apps.cli.studies import delete, export_study, list_studies, show_study
 
 # Plain help: the formatting of rich would take longer to load than everything else together.
 SETTINGS = {"help_option_names": ["-h", "--help"]}
@@ -30,6 +32,11 @@ data = typer.Typer(
     no_args_is_help=True,
     help="List, fetch and check benchmark files.",
 )
+studies = typer.Typer(
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="List, show, export and delete the studies of a store.",
+)
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "show": show,
@@ -38,9 +45,16 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "rank": rank,
     "search": search,
     "correlate": correlate,
+    "compare": compare,
     "report": report,
 }
 DATA: dict[str, Callable[..., None]] = {"list": list_files, "get": get, "verify": verify}
+STUDIES: dict[str, Callable[..., None]] = {
+    "list": list_studies,
+    "show": show_study,
+    "export": export_study,
+    "delete": delete,
+}
 
 app.command("list", options_metavar="[KIND] [OPTIONS]", context_settings=QUICK, add_help_option=False)(
     guarded(list_)
@@ -49,6 +63,9 @@ for name, command in COMMANDS.items():
     app.command(name)(guarded(command))
 for name, command in DATA.items():
     data.command(name)(guarded(command))
+for name, command in STUDIES.items():
+    studies.command(name)(guarded(command))
+app.add_typer(studies, name="studies")
 app.add_typer(data, name="data")
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from untrained.apps.cli._options import Data, Json, Proxies, Scale, Seeds, Text, Workers
+from untrained.apps.cli._options import Data, Device, Json, Proxies, Scale, Seeds, Text, Workers
 
 if TYPE_CHECKING:
     from untrained.apps.correlation import Correlation
@@ -49,6 +49,7 @@ def correlate(
         ),
     ] = None,
     workers: Workers = None,
+    device: Device = "cpu",
     json: Json = False,
 ) -> None:
     """Compare scores with a benchmark's truth.
@@ -83,6 +84,7 @@ def correlate(
             seeds=seeds,
             versus=versus,
             workers=workers,
+            device=device,
             progress=tick,
         )
     if path is not None:

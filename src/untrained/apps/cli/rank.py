@@ -1,4 +1,4 @@
-"""`untrained rank`: architectures of a file, best first."""
+"""`untrained rank`: architectures of a file, or models on disk, best first."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from untrained.apps.cli._options import (
     DEFAULT,
     Device,
     Json,
+    Models,
     Proxies,
     Scale,
     Seeds,
@@ -18,14 +19,20 @@ from untrained.apps.cli._options import (
     Text,
     Workers,
 )
+from untrained.core.architecture import Architecture
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from untrained.apps.ranking import Place, Ranking
     from untrained.apps.report.table import Table
 
 
 def rank(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="Architectures as JSON lines; - is stdin.")],
+    file: Annotated[
+        str | None, typer.Argument(metavar="FILE", help="Architectures as JSON lines; - is stdin.")
+    ] = None,
+    model: Models = None,
     proxy: Proxies = DEFAULT,
     top: Annotated[
         int | None, typer.Option("--top", metavar="K", min=1, help="Print the best K only.")
@@ -38,28 +45,27 @@ def rank(
     device: Device = "cpu",
     json: Json = False,
 ) -> None:
-    """Rank architectures by the first metric.
+    """Rank architectures, or models on disk, by the first metric.
 
     The other metrics are shown beside it.
 
-    With --json: a list of records, each with its rank, values and architecture; what has no score comes
-    last, with the reason.
+    With --json: a list of records, each with its rank, values and architecture (or model); what has no score
+    comes last, with the reason.
 
     \b
     untrained rank cells.jsonl --proxy fading_memory,params --top 10
+    untrained rank --model mine --model other/config.json -p depth_width_rank
     """
-    from untrained.apps.cli._inputs import architectures
-    from untrained.apps.cli._measuring import Tally, check_device
+    from untrained.apps.cli._measuring import Tally
     from untrained.apps.cli._progress import progress
     from untrained.apps.cli._screen import print_notes, print_records, print_table
     from untrained.apps.names import split_names
 
     names, tally = split_names(proxy), Tally()
-    _, found = architectures(file, space)
+    found = _networks(file, model or [], space)
     with progress("ranking") as tick:
         from untrained.apps import api
 
-        check_device(device)
         ranking = api.rank(
             found,
             names,
@@ -83,8 +89,29 @@ def rank(
             f"the best {len(places):,} of {len(ranking):,}" if len(places) < len(ranking) else "best first"
         )
         print(f"{shown} by {first.metric}: {first.better} is better")
-        print_notes(list(reasons), most=5)
+        print_notes([*_notes(places), *reasons], most=10 if model else 5)
     tally.end()
+
+
+def _networks(file: str | None, models: list[str], space: str | None) -> Sequence[object]:
+    """What is to be ranked: the architectures of a file, or paths of models."""
+    from untrained.apps.cli._inputs import architectures
+    from untrained.core.errors import UsageError
+
+    if models and (file or space):
+        raise UsageError("--model stands alone: without a file of architectures and --space")
+    if file is None and not models:
+        raise UsageError(
+            "nothing to rank is named.\n"
+            "  a file with architectures: untrained rank cells.jsonl\n"
+            "  models of your own:        untrained rank --model DIR_OR_CONFIG --model DIR_OR_CONFIG"
+        )
+    return models if file is None else architectures(file, space)[1]
+
+
+def _notes(places: list[Place]) -> list[str]:
+    """What one must know of each model that was measured."""
+    return [f"{p.architecture.id}: {n}" for p in places for n in getattr(p.architecture, "notes", ())]
 
 
 def _record(rank: int, place: Place) -> dict[str, Any]:
@@ -97,8 +124,15 @@ def _record(rank: int, place: Place) -> dict[str, Any]:
         **{name: m.value for name, m in measured.items()},
         **({"spread": spreads} if (spreads := _spreads(place)) else {}),
         **({"reason": "; ".join(reasons)} if reasons else {}),
-        "architecture": jsons.loads(place.architecture.to_json()),
+        **_identity(place.architecture),
     }
+
+
+def _identity(network: Any) -> dict[str, Any]:
+    """An architecture as it is written, or the path and the notes of a model."""
+    if isinstance(network, Architecture):
+        return {"architecture": jsons.loads(network.to_json())}
+    return {"model": str(network.source), "notes": list(network.notes)}
 
 
 def _spreads(place: Place) -> dict[str, float]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from untrained.apps.cli._options import Json
+from untrained.apps.cli._options import Json, StudyName
 
 
 def report(
@@ -14,6 +14,7 @@ def report(
     output: Annotated[
         str | None, typer.Option("-o", "--output", metavar="FILE.md", help="Write it as Markdown too.")
     ] = None,
+    study: StudyName = None,
     json: Json = False,
 ) -> None:
     """Report on a search, also while it runs.
@@ -29,20 +30,20 @@ def report(
     from untrained.apps.cli._outputs import replaced, target
     from untrained.apps.cli._screen import print_record, width
     from untrained.apps.report.document import as_markdown, as_text
-    from untrained.apps.report.study import record, sections, title
+    from untrained.apps.report.study import BEST, FRONT, record, sections, title
     from untrained.core.errors import UsageError
-    from untrained.studies.store import load
+    from untrained.studies.overview import overview
 
     if output is not None and output.lower().endswith((".html", ".htm", ".pdf")):
         raise UsageError(f"-o {output}: a report is written as Markdown.\n  name a file like report.md")
     path = None if output is None else target("-o", output)
-    study = load(store)
-    parts = sections(study)
+    found = overview(store, study=study, best=BEST, front=None if json else FRONT)
+    parts = sections(found)
     if json:
-        print_record(record(study))
+        print_record(record(found))
     else:
-        print(as_text(title(study), parts, min(width(), 100)), end="")
+        print(as_text(title(found), parts, min(width(), 100)), end="")
     if path is not None:
         with replaced(path) as part:
-            part.write_text(as_markdown(title(study), parts), encoding="utf-8")
+            part.write_text(as_markdown(title(found), parts), encoding="utf-8")
         tell(f"written: {path}")

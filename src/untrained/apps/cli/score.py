@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from untrained.apps.cli._options import DEFAULT, Device, Json, Proxies, Scale, Seeds, Space, Text
+from untrained.apps.cli._options import DEFAULT, Device, Json, Models, Proxies, Scale, Seeds, Space, Text
 
 if TYPE_CHECKING:
     from untrained.apps.cli._measuring import Tally
@@ -34,15 +34,7 @@ def score(
             help="rnn, lstm, gru, or a file with published recipes. May be repeated.",
         ),
     ] = None,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="DIR|CONFIG",
-            help="A Hugging Face model directory or config.json on disk. May be repeated.",
-        ),
-    ] = None,
+    model: Models = None,
     proxy: Proxies = DEFAULT,
     space: Space = None,
     scale: Scale = "probe",
@@ -60,7 +52,7 @@ def score(
     untrained sample rnn_cell -n 5 | untrained score --arch - --proxy all
     untrained score --model mine --model other/config.json -p fading_memory,flops
     """
-    from untrained.apps.cli._measuring import Tally, check_device
+    from untrained.apps.cli._measuring import Tally
     from untrained.apps.cli._progress import progress
     from untrained.apps.cli._screen import on_terminal, print_notes, print_records, print_table
     from untrained.apps.names import split_names
@@ -77,7 +69,6 @@ def score(
         from untrained.apps.probing import resolve
         from untrained.core.text import load
 
-        check_device(device)
         metrics, notes = resolve(names), list[str]()
         labels: Mapping[Architecture, str] = {}
         scored: Iterable[Scored]

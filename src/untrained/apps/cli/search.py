@@ -125,8 +125,8 @@ def search(
 
     \b
     untrained search rnn_cell --where "params <= 8e6" --store study.db
-    untrained search rnn_cell --maximize fading_memory --minimize params --strategy nsga2
-    untrained search gpt_decoder --maximize depth_width_rank --where "params <= 2e7" --workers 2
+    untrained search rnn_cell --maximize fading_memory --minimize params
+    untrained search gpt_decoder --maximize depth_width_rank --workers 2
     """
     from untrained.apps.cli._screen import print_record
     from untrained.apps.report.study import record
@@ -172,7 +172,6 @@ def _names(typed: Metrics) -> list[str]:
 def _searched(space: str, *, store: str | None, device: str, **asked: Any) -> tuple[Study, int, float]:
     """The study, how many trials are new, and the seconds that they took."""
     from untrained.apps.cli._guard import tell
-    from untrained.apps.cli._measuring import check_device
     from untrained.apps.cli._progress import progress
 
     new = 0
@@ -189,7 +188,6 @@ def _searched(space: str, *, store: str | None, device: str, **asked: Any) -> tu
             if said := watch.see(trial):
                 tell(said)
 
-        check_device(device)
         start = time.perf_counter()
         try:
             study = api.search(space, store=store, device=device, progress=step, **asked)

@@ -13,11 +13,12 @@ from untrained.core.named import construct
 from untrained.core.space import Space
 from untrained.core.study import Question, Study, Trial
 from untrained.core.where import Where
+from untrained.studies.overview import Overview
 
 SIZE = "params"
 
 
-def space_of(study: Study) -> Space | None:
+def space_of(study: Study | Overview) -> Space | None:
     """The space of a study; None where the package that has it is not installed."""
     try:
         found: Space = construct("space", study.question.space)
@@ -42,7 +43,7 @@ def value(trial: Trial, name: str, space: Space | None) -> float | None:
     return _size(trial, space) if name == SIZE and space is not None else None
 
 
-def trial_table(study: Study, trials: Sequence[Trial]) -> Table:
+def trial_table(study: Study | Overview, trials: Sequence[Trial]) -> Table:
     """One row a trial: its place, number, id and values; columns that nobody has are left out."""
     space = space_of(study)
     values = {n: [value(t, n, space) for t in trials] for n in value_names(study.question)}
@@ -56,7 +57,7 @@ def trial_table(study: Study, trials: Sequence[Trial]) -> Table:
     return table(titles, rows)
 
 
-def trial_record(study: Study, trial: Trial) -> dict[str, Any]:
+def trial_record(study: Study | Overview, trial: Trial) -> dict[str, Any]:
     """A trial as JSON says it; what is under `architecture` can be given to `--arch`."""
     return {
         "arch": trial.architecture.id,

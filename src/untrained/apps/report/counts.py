@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from untrained.core.study import Study
 from untrained.studies.evaluator import JOINT
-from untrained.studies.run import rejections
+from untrained.studies.overview import Overview
 
 
 @dataclass(frozen=True)
@@ -34,20 +34,36 @@ class Counts:
         )
 
 
-def count(study: Study) -> Counts:
+def count(study: Study | Overview) -> Counts:
     """Counts each distinct architecture once, and the repeats beside them."""
-    distinct = [t for t in study.trials if t.same_as is None]
-    by_status = Counter(t.status for t in distinct)
-    clauses = rejections(Study(study.question, distinct))
-    reasons = Counter(t.reason or "no reason given" for t in distinct if t.status == "failed")
-    noted = Counter(what for t in distinct if t.status == "ok" and t.reason for what in t.reason.split(JOINT))
+    counted = _tally(study) if isinstance(study, Study) else study.counts
+    by_status: Counter[str] = Counter()
+    clauses: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    noted: Counter[str] = Counter()
+    for (status, reason), n in counted.items():
+        by_status[status] += n
+        if status == "failed":
+            reasons[reason or "no reason given"] += n
+        elif reason:
+            for what in reason.split(JOINT):
+                (clauses if status == "rejected" else noted)[what] += n
+    trials = number_of_trials(study)
     return Counts(
-        trials=len(study.trials),
+        trials=trials,
         ok=by_status["ok"],
         rejected=by_status["rejected"],
         failed=by_status["failed"],
-        duplicates=len(study.trials) - len(distinct),
+        duplicates=trials - counted.total(),
         clauses=dict(clauses.most_common()),
         reasons=dict(reasons.most_common()),
         noted=dict(noted.most_common()),
     )
+
+
+def number_of_trials(study: Study | Overview) -> int:
+    return len(study.trials) if isinstance(study, Study) else study.trials
+
+
+def _tally(study: Study) -> Counter[tuple[str, str | None]]:
+    return Counter((t.status, t.reason) for t in study.trials if t.same_as is None)

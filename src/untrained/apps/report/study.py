@@ -8,23 +8,26 @@ from typing import Any
 
 from untrained.apps.report.best import space_of, trial_record, trial_table
 from untrained.apps.report.command import command, metric_name
-from untrained.apps.report.counts import Counts, count
+from untrained.apps.report.counts import Counts, count, number_of_trials
 from untrained.apps.report.document import Section
 from untrained.apps.report.table import Column, Table, table
 from untrained.core import registry
 from untrained.core.errors import UntrainedError
-from untrained.core.study import Question, Study
+from untrained.core.study import Question, Study, Trial
+from untrained.studies.overview import Overview
+
+Found = Study | Overview
 
 BEST = 10  # architectures shown
 FRONT = 30  # points of the front shown
 REASONS = 12  # clauses and reasons shown
 
 
-def title(study: Study) -> str:
+def title(study: Found) -> str:
     return f"Search of {study.question.space}"
 
 
-def sections(study: Study) -> list[Section]:
+def sections(study: Found) -> list[Section]:
     """The whole report, from the question to the command that asks it again."""
     return [
         asked(study),
@@ -37,21 +40,21 @@ def sections(study: Study) -> list[Section]:
     ]
 
 
-def record(study: Study) -> dict[str, Any]:
+def record(study: Found) -> dict[str, Any]:
     """The whole report as one JSON object."""
     question = study.question
     return {
         "store": study.store,
         "question": asdict(question) | {"objectives": [list(pair) for pair in question.objectives]},
         "counts": asdict(count(study)),
-        "best": [trial_record(study, t) for t in study.distinct()[:BEST]],
-        "front": [trial_record(study, t) for t in study.front()] if len(question.objectives) > 1 else [],
+        "best": [trial_record(study, t) for t in _leaders(study)],
+        "front": [trial_record(study, t) for t in _front(study)[0]] if len(question.objectives) > 1 else [],
         "worth": {name: _worth(name) for name in _metrics(question)},
-        "command": command(question, len(study.trials)),
+        "command": command(question, number_of_trials(study)),
     }
 
 
-def asked(study: Study) -> Section:
+def asked(study: Found) -> Section:
     """The question, in the words of the command line."""
     q = study.question
     rows = [("maximize" if better == "higher" else "minimize", name) for name, better in q.objectives]
@@ -82,9 +85,9 @@ def happened(counts: Counts) -> Section:
     return Section("What happened", (f"{counts}.",), table(titles, shown) if shown else None)
 
 
-def best(study: Study) -> Section:
+def best(study: Found) -> Section:
     """The best few by the first objective, with their values."""
-    found = study.distinct()[:BEST]
+    found = _leaders(study)
     if not found:
         return Section("The best", ("No trial was good: loosen the constraint, or try more of them.",))
     name, better = study.question.objectives[0]
@@ -92,17 +95,20 @@ def best(study: Study) -> Section:
     return Section(f"The best {len(found)}", (said,), trial_table(study, found))
 
 
-def front(study: Study) -> list[Section]:
+def front(study: Found) -> list[Section]:
     """What no other architecture beats in every objective; nothing for a single objective."""
-    if len(study.question.objectives) < 2 or not (found := study.front()):
+    if len(study.question.objectives) < 2:
         return []
-    left = len(found) - FRONT
-    said = f"{len(found)} architectures that no other beats in every objective."
+    found, size = _front(study)
+    if not found:
+        return []
+    left = size - FRONT
+    said = f"{size:,} architectures that no other beats in every objective."
     more = f" The first {FRONT} are shown; all of them: --json." if left > 0 else ""
     return [Section("The front", (said + more,), trial_table(study, found[:FRONT]))]
 
 
-def winner(study: Study) -> list[Section]:
+def winner(study: Found) -> list[Section]:
     """The best architecture, ready to be copied; as its space's published recipe too where it has one."""
     if study.best is None:
         return []
@@ -130,11 +136,23 @@ def worth(question: Question) -> Section:
     return Section("How far to trust the order", tuple(said))
 
 
-def again(study: Study) -> Section:
+def again(study: Found) -> Section:
     """The command that repeats the search; the same seed gives the same trials."""
     text = study.question.text
     said = (f"FILE is the text with the SHA-256 {text}.",) if text else ()
-    return Section("To repeat it", said, code=(command(study.question, len(study.trials)),))
+    return Section("To repeat it", said, code=(command(study.question, number_of_trials(study)),))
+
+
+def _leaders(study: Found) -> list[Trial]:
+    return (study.distinct() if isinstance(study, Study) else study.leaders)[:BEST]
+
+
+def _front(study: Found) -> tuple[list[Trial], int]:
+    """Trials of the front as far as they were read, and how many it has."""
+    if isinstance(study, Overview):
+        return study.points, study.front_size
+    found = study.front()
+    return found, len(found)
 
 
 def _words(rows: list[tuple[str, str]]) -> Table:

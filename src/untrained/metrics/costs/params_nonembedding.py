@@ -15,10 +15,11 @@ def params_nonembedding(probe: Probe) -> float:
     Cost:    microseconds in closed form, else building the network
     Source:  definition; for decoders as in Javaheripi et al. 2022, arXiv:2203.02094
     """
-    return float(probe.count("params_nonembedding", _without_embedding))
+    return float(probe.count("params_nonembedding", without_embedding))
 
 
-def _without_embedding(model: nn.Module) -> int:
+def without_embedding(model: nn.Module) -> int:
+    """Parameters of a built network that are not its embedding's or head's."""
     outside = {id(w) for w in getattr(model, "embedding_parameters", list)()}
     outside |= {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
     return sum(w.numel() for w in model.parameters() if id(w) not in outside)

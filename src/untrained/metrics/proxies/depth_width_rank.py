@@ -15,7 +15,8 @@ def depth_width_rank(probe: Probe) -> Parts:
         (ln c_k - ln c_(k-1)) / (ln V + 0.5772) with p_0 taking ln c_0 + 0.5772, c_k the words up to and with
         table k; P_k its projection with entries N(0, 1/e_k), in the limit of many channels, so that no
         number is drawn; C = I without projections
-    Shapes:  none: it reads the shape, no weight and no text; part `embedding_rank` (er)
+    Shapes:  none: it reads the shape, no weight and no text; part `embedding_rank` (er). The shape is that of
+        the whole network, also at probe scale, where the score is the same as at paper scale
     Cost:    no forward; less than 1 ms once the network is there
     Source:  ours; spectrum: Silverstein and Bai 1995, Journal of Multivariate Analysis 54
     Worth:   Kendall tau with the perplexity of 100 decoders, and share of the pairs of one size (N within

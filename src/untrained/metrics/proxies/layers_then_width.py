@@ -4,7 +4,7 @@ from torch import nn
 
 from untrained.core.metric import Parts, proxy
 from untrained.nn.probe import Probe
-from untrained.nn.transformer import TransformerShape
+from untrained.nn.stream import stream_of
 
 WIDEST = 1_000_000  # channels; wider networks than this do not exist
 
@@ -15,7 +15,7 @@ def layers_then_width(probe: Probe) -> Parts:
 
     Formula: layers + width / 1,000,000
     Shapes:  none; where a network does not say its shape, the outputs of its layers (B, T, D)
-    Cost:    no pass, else 1 forward; parts `layers` and `width`
+    Cost:    no pass, else 1 forward; parts `layers` and `width`, at every scale those of the whole network
     Source:  definition; what two integers tell, for scores to be compared with
     Differs: the width of a recurrent network is that of its last layer
     """
@@ -24,8 +24,10 @@ def layers_then_width(probe: Probe) -> Parts:
 
 
 def _said(model: nn.Module) -> tuple[int, int] | None:
-    shape = getattr(model, "shape", None)
-    return (len(shape.layers), shape.width) if isinstance(shape, TransformerShape) else None
+    if not hasattr(model, "stream"):
+        return None
+    stream = stream_of(model)
+    return stream.depth, stream.width
 
 
 def _shown(probe: Probe) -> tuple[int, int]:

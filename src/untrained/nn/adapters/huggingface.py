@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch import Tensor, nn
 
 from untrained.core.errors import MeasurementFailed, MissingRole
+from untrained.nn.adapters._parts import Parts
 from untrained.nn.stream import Stream, WordTable
 from untrained.nn.taps import Tape
 
@@ -92,6 +93,9 @@ LLAMA = replace(
     tables=("embed_tokens",),
     learned=None,
 )
+QWEN3 = replace(  # its attention has norms inside
+    LLAMA, mixer=tuple(f"self_attn.{name}_proj" for name in ("q", "k", "v", "o"))
+)
 FAMILIES = {
     "bert": BERT,
     "roberta": ROBERTA,
@@ -100,15 +104,8 @@ FAMILIES = {
     "llama": LLAMA,
     "mistral": LLAMA,
     "qwen2": LLAMA,
-    "qwen3": LLAMA,
+    "qwen3": QWEN3,
 }
-
-
-class Parts(NamedTuple):
-    """The two parts of a layer."""
-
-    mixer: nn.Module
-    ffn: nn.Module
 
 
 class HuggingFace(nn.Module):
@@ -123,6 +120,8 @@ class HuggingFace(nn.Module):
     def __init__(self, source: nn.Module, family: Family) -> None:
         super().__init__()
         self.source, self.family = source, family
+        self.whole: Callable[[], Stream] | None = None
+        """the stream of the network for which this one stands, where it is its small form"""
         config: Any = source.config
         config._attn_implementation = "eager"
         self.config = config
@@ -170,7 +169,9 @@ class HuggingFace(nn.Module):
         return self.decode(top) if self._has_head else top
 
     def stream(self) -> Stream:
-        """Depth, width and the word table."""
+        """Depth, width and the word table; of the whole where this is a small form."""
+        if self.whole is not None:
+            return self.whole()
         table, width = self._words(), int(self.config.hidden_size)
         words = WordTable(self.vocabulary, int(table.embedding_dim))  # type: ignore[arg-type]
         return Stream(len(self._layers()), width, (words,), projected=words.width != width)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from untrained.core.errors import MissingRole, UsageError
+from untrained.nn.adapters._parts import Parts
 from untrained.nn.stream import Stream, WordTable
 from untrained.nn.taps import Tape
 
@@ -37,6 +38,12 @@ class EncoderLM(nn.Module):
         self.width = int(layers[0].linear1.in_features)
         table = torch.randn(vocabulary, self.width, generator=generator)
         self.register_buffer("table", table.to(first))  # ours, so it does not count as the module's
+
+    @property
+    def blocks(self) -> list[Parts]:
+        """Attention and feed-forward part of each layer."""
+        named = [dict(layer.named_children()) for layer in self.source.layers]
+        return [Parts(n["self_attn"], nn.ModuleList([n["linear1"], n["linear2"]])) for n in named]
 
     def embed(self, tokens: Tensor) -> Tensor:
         """(B, T) -> (B, T, D)"""
@@ -71,8 +78,7 @@ class EncoderLM(nn.Module):
 
     def mixer_weights(self) -> list[nn.Parameter]:
         """The matrices of attention."""
-        mixers: list[nn.Module] = [layer.self_attn for layer in self.source.layers]
-        return [w for m in mixers for w in m.parameters() if w.dim() == 2]
+        return [w for mixer, _ in self.blocks for w in mixer.parameters() if w.dim() == 2]
 
 
 def _layer(layer: nn.Module, x: Tensor, tape: Tape, index: int) -> Tensor:
