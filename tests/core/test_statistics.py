@@ -314,6 +314,7 @@ def test_agreement_collects_the_statistics():
     assert asdict(got) == {
         "n": 90,
         "tau": kendall_tau(s, q),
+        "tau_a": kendall_tau(s, q, "a"),
         "tau_low": low,
         "tau_high": high,
         "rho": spearman_rho(s, q),
@@ -380,3 +381,25 @@ def test_importing_loads_neither_scipy_nor_torch():
     code = "import sys, untrained.core.statistics; print({'scipy', 'torch'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"
+
+
+@settings(max_examples=30, deadline=None)
+@given(columns(3), st.integers(0, 5))
+def test_the_quick_bootstrap_of_tau_is_that_of_each_resample(three, seed):
+    a, b, q = three
+    cells = np.arange(len(q)) // 2
+    if len(set(cells.tolist())) < 2:
+        return
+
+    def slow(s, q):
+        return kendall_tau(s, q)
+
+    for clusters in (None, cells):
+        quick, plain = (
+            bootstrap(f, a, q, clusters=clusters, draws=20, seed=seed) for f in (kendall_tau, slow)
+        )
+        assert quick == pytest.approx(plain, abs=1e-12)
+        quick, plain = (
+            paired_bootstrap(f, a, b, q, clusters=clusters, draws=20, seed=seed) for f in (kendall_tau, slow)
+        )
+        assert quick == pytest.approx(plain, abs=1e-12)

@@ -11,6 +11,7 @@ given, for it would be read as if only one had been tried.
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -22,6 +23,8 @@ Floats = NDArray[np.float64]
 ALL_PAIRS = 400
 # Pairs compared at one time by `hard_pairs`; keeps its memory at some 10 MB whatever n is.
 BLOCK = 300_000
+# Rows up to which a bootstrap of tau keeps the matrix of all pairs: 8 MB a thousand rows, squared.
+AT_ONCE = 2_000
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Agreement:
     """architectures compared"""
     tau: float
     """Kendall's tau-b"""
+    tau_a: float
+    """Kendall's tau-a, in which a tie is no agreement; below tau-b for a score of few different values"""
     tau_low: float
     """lower end of the 95 % bootstrap interval of tau"""
     tau_high: float
@@ -67,6 +72,7 @@ def agreement(
     return Agreement(
         n=len(s),
         tau=kendall_tau(s, q),
+        tau_a=kendall_tau(s, q, "a"),
         tau_low=low,
         tau_high=high,
         rho=spearman_rho(s, q),
@@ -196,7 +202,10 @@ def bootstrap(
     rows = np.arange(len(columns[0])) if clusters is None else np.asarray(clusters)
     if rows.shape != columns[0].shape:
         raise ValueError(f"clusters needs one label for each of the {len(columns[0])} architectures.")
-    values = [statistic(*(c[drawn] for c in columns)) for drawn in _resamples(rows, draws, seed)]
+    if statistic is kendall_tau and len(columns) == 2 and len(rows) <= AT_ONCE:
+        values = _taus(*columns, _times(rows, draws, seed)).tolist()
+    else:
+        values = [statistic(*(c[drawn] for c in columns)) for drawn in _resamples(rows, draws, seed)]
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
@@ -222,6 +231,12 @@ def paired_bootstrap(
         return statistic(a, *truth) - statistic(b, *truth)
 
     columns = (score_a, score_b, quality, *more)
+    if statistic is kendall_tau and not more and np.size(quality) <= AT_ONCE:
+        a, b, q = _checked(**{f"array {i}": column for i, column in enumerate(columns)})
+        rows = np.arange(len(q)) if clusters is None else np.asarray(clusters)
+        times = _times(rows, draws, seed)
+        found = np.quantile(_taus(a, q, times) - _taus(b, q, times), [(1 - level) / 2, (1 + level) / 2])
+        return difference(a, b, q), float(found[0]), float(found[1])
     low, high = bootstrap(difference, *columns, clusters=clusters, draws=draws, seed=seed, level=level)
     return difference(*(np.asarray(c, dtype=float) for c in columns)), low, high
 
@@ -239,6 +254,34 @@ def _resamples(labels: NDArray[Any], draws: int, seed: int) -> Iterator[NDArray[
         taken = sizes[picked]
         before = np.cumsum(taken) - taken  # rows laid down by the clusters picked earlier
         yield by_cluster[np.repeat(starts[picked] - before, taken) + np.arange(taken.sum())]
+
+
+def _times(labels: NDArray[Any], draws: int, seed: int) -> Floats:
+    """How often each row is in each resample, (draws, rows)."""
+    cluster = np.unique(labels, return_inverse=True)[1].astype(np.int64)
+    return _times_of(cluster.tobytes(), draws, seed)
+
+
+@lru_cache(maxsize=4)
+def _times_of(cluster: bytes, draws: int, seed: int) -> Floats:
+    """One table of proxies has one set of resamples, and asks for it for each of them."""
+    labels = np.frombuffer(cluster, np.int64)
+    times = np.empty((draws, len(labels)))
+    for i, drawn in enumerate(_resamples(labels, draws, seed)):
+        times[i] = np.bincount(drawn, minlength=len(labels))
+    return times
+
+
+def _taus(s: Floats, q: Floats, times: Floats) -> Floats:
+    """Tau-b of each resample from one look at the pairs: copies of a row are tied with each other.
+
+    All sums are whole numbers below 2^53, so that this is what `kendall_tau` gives for the resample itself.
+    """
+    up, right = np.sign(s[:, None] - s), np.sign(q[:, None] - q)
+    net, in_s, in_q = (((times @ pairs) * times).sum(1) for pairs in (up * right, up * up, right * right))
+    untied = np.sqrt(in_s * in_q)
+    taus: Floats = np.divide(net, untied, out=np.zeros_like(net), where=untied > 0)
+    return taus
 
 
 def _tau_all_pairs(s: Floats, q: Floats) -> tuple[float, float]:

@@ -131,10 +131,11 @@ class BertEncoder(Space):
         return code + [-1.0] * ((len(OPERATIONS) + 4) * (deepest - arch.layers))
 
     def baseline(self, arch: Architecture) -> dict[str, float]:
-        """Simple orders: by layers and, where they are equal, by hidden size; and by their product."""
+        """Simple orders: by layers and, where they are equal, by hidden size; their product; attention."""
         return {
             "layers_then_width": 10_000.0 * arch.layers + arch.hidden,
             "layers_times_width": float(arch.layers * arch.hidden),
+            "params_attention": float(self.count(arch)["params_attention"]),
         }
 
     # --- networks ----------------------------------------------------------------------------------

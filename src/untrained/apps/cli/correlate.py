@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 Record = dict[str, Any]
 
 LEGEND = (
-    "tau: Kendall's, with its 95 % bootstrap interval over distinct networks; rho: Spearman's; half: tau in"
+    "tau: Kendall's tau-b, with its 95 % bootstrap interval over distinct networks; tau-a: without credit for"
+    " ties; rho: Spearman's; half: tau in"
     " the better half; top 10%: share of the true best tenth found in the best tenth by score; hard pairs:"
     " networks of equal size (5 %) and different truth that are put in the right order; partial: rho with"
     " the size held fixed; beats size: tau is surely above that of the best plain size, named beside it"
@@ -119,7 +120,12 @@ def _table(records: list[Record], versus: str | None) -> Table:
 
     titles = [Column("score", left=True), Column("n", spare=6), "tau", "95 %"]
     titles += ["versus", "95 %"] if versus else []
-    titles += [Column("rho", spare=8), Column("half", spare=2), Column("top 10%", spare=3)]
+    titles += [
+        Column("tau-a", spare=7),
+        Column("rho", spare=8),
+        Column("half", spare=2),
+        Column("top 10%", spare=3),
+    ]
     titles += [Column("hard pairs", spare=4), Column("partial", spare=9), Column("s/arch", spare=5)]
     titles += [Column("beats size", spare=1), Column("best size", left=True, spare=7)]
     rows = []
@@ -128,7 +134,13 @@ def _table(records: list[Record], versus: str | None) -> Table:
         if versus:
             row += [_two(r["minus_versus"]), _interval(r["minus_versus_low"], r["minus_versus_high"])]
         pairs = f"{share(r['hard_pairs'])} of {r['hard_pairs_n']:,}" if r["hard_pairs_n"] else ""
-        row += [_two(r["rho"]), _two(r["tau_better_half"]), share(r["top10_overlap"]), pairs]
+        row += [
+            _two(r["tau_a"]),
+            _two(r["rho"]),
+            _two(r["tau_better_half"]),
+            share(r["top10_overlap"]),
+            pairs,
+        ]
         row += ["" if r["partial_rho"] is None else _two(r["partial_rho"])]
         row += [f"{r['seconds_per_arch']:.4f}" if r["seconds_per_arch"] else ""]
         beats = {True: "yes", False: "no", None: ""}[r["beats_size"]]
