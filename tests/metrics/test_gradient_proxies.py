@@ -9,12 +9,13 @@ import pytest
 import torch
 from judges import cosscore_of, eigscore_of, worth
 from torch import nn
-from toy_networks import LINEAR, cell_model, torch_probe, words
+from toy_networks import LINEAR, cell_model, luck, torch_probe, words
 
 from untrained.core.metric import metric
 from untrained.nn.batch import Batch
 from untrained.nn.numerics import quiet_numbers
 from untrained.nn.probe import Probe
+from untrained.nn.transformer import LayerShape, Transformer, TransformerShape
 from untrained.spaces.rnn_cell import RnnCell
 
 SPACE = RnnCell()
@@ -287,3 +288,35 @@ def test_a_sigmoid_only_adds_a_constant():
         [[sum((a > 0) == (b > 0) for a, b in zip(r, q, strict=True)) for q in squashed] for r in squashed]
     )
     assert value("activation_distance", probe) == pytest.approx(np.log(np.linalg.det(table + 5 * 3)))
+
+
+def encoder(*inner):
+    layers = tuple(LayerShape(heads=1, inner=widths) for widths in inner)
+    shape = TransformerShape(4, layers, vocabulary=30, positions=8, causal=False, pre=False, init="fan_in")
+    return Transformer(shape, luck(3)).double()
+
+
+def test_activation_distance_of_a_transformer_counts_pairs_of_words():
+    probe = Probe(encoder((3,), (5, 2)), words(3, 6, 30))
+    outputs = [layer for layers in probe.taps("ffn") for layer in layers]  # after the nonlinearity
+    sums = []
+    for output in outputs:
+        on = (output > 0).tolist()
+        pairs = [(a, b) for sequence in on for a in sequence for b in sequence]
+        sums.append(sum(x == y for a, b in pairs for x, y in zip(a, b, strict=True)) / len(on))
+    found = metric("activation_distance")(probe)
+    assert found.value == pytest.approx(sum(sums))
+    assert found.parts == pytest.approx(
+        {"per_activation": sum(sums) / 3, "layer1": sums[0], "layer2": sums[1] + sums[2]}
+    )
+
+
+def test_activation_distance_of_a_transformer_on_paper():
+    """Three words; one unit is on for one of them (1 + 4 pairs agree), the other for all (9)."""
+    model = encoder((2,))
+    with torch.no_grad():
+        model.blocks[0].ffn.up[0].weight.zero_()
+        model.blocks[0].ffn.up[0].bias.copy_(torch.tensor([0.0, 1.0]))
+    probe = Probe(model, words(2, 3, 30))
+    probe.taps("preactivation")[0][0][:, 0, 0] = 1.0
+    assert value("activation_distance", probe) == 14.0

@@ -480,11 +480,11 @@ def test_the_model_is_left_as_it_was(model, batch):
 
 
 def test_gradients_of_taps_hang_on_the_pass_whose_loss_was_taken(batch):
-    """The loss was made before anybody asked for the role, or the pass before anybody asked for gradients."""
+    """The loss gradients were made before the role was asked for, or the pass before any gradient was."""
     model = transformer(True)
     expected = Probe(model, batch).tap_gradients("ffn")
     late = Probe(model, batch)
-    late.loss()
+    late.loss_gradients()
     without = Probe(model, batch)
     without.taps("ffn")
     for probe in (late, without):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,7 @@ from untrained.core.errors import MeasurementFailed
 from untrained.metrics._weights import output_axes
 from untrained.nn.probe import Probe
 
+BLOCK = 2**16  # columns that are multiplied at a time, so that they stay in the cache
 HELD = 2**26  # numbers of per-sequence gradients that are in memory at a time (256 MiB)
 
 
@@ -23,7 +25,7 @@ class LossSamples:
 
 
 def loss_samples(probe: Probe) -> LossSamples:
-    """One pass a sequence, made once per probe."""
+    """Made once per probe: of one pass, or of one a sequence where that is not possible."""
     return probe.once("loss samples", lambda: _loss_samples(probe))
 
 
@@ -32,18 +34,30 @@ def _loss_samples(probe: Probe) -> LossSamples:
     axes = output_axes(probe.model, weights)
     signs = [torch.zeros_like(w) for w in weights]
     channels: list[list[Tensor]] = [[] for _ in weights]
-    for gradients in probe.group_gradients(1):
-        for i, (w, g) in enumerate(zip(weights, gradients, strict=True)):
-            signs[i] += g.sign()
-            channels[i].append((w.detach() * g).sum(1 - axes[i], dtype=torch.float64))
+    for i, g in _one_by_one(probe):
+        signs[i] += g.sign()
+        channels[i].append((weights[i].detach() * g).sum(1 - axes[i], dtype=torch.float64))
     return LossSamples([s.detach() for s in signs], [torch.stack(c) for c in channels])
+
+
+def _one_by_one(probe: Probe) -> Iterator[tuple[int, Tensor]]:
+    """(which weight, its gradient of one sequence's loss), for each weight the sequences in order."""
+    products = probe.products()
+    if products is None:
+        for gradients in probe.group_gradients(1):
+            yield from enumerate(gradients)
+        return
+    for i, product in enumerate(products):
+        for b in range(probe.batch.shape[0]):
+            yield i, product.gradient(slice(b, b + 1))
 
 
 def tangent_kernel(probe: Probe, samples: int) -> Tensor:
     """Theta_ij = <d f_i/dW, d f_j/dW> over the weight matrices, (n, n) in double precision.
 
     f_i is the sum of the logits of the word after sequence i. Weights are taken some at a time, so that
-    memory is bounded whatever the size of the network; a larger one costs more passes.
+    memory is bounded whatever the size of the network. Where each sequence takes a pass of its own (see
+    `Probe.products`), a larger network costs more passes.
     """
     return probe.once(f"tangent kernel of {samples}", lambda: _tangent_kernel(probe, samples))
 
@@ -53,17 +67,28 @@ def _tangent_kernel(probe: Probe, samples: int) -> Tensor:
     if n < 2:
         raise MeasurementFailed(f"compares sequences with each other: needs at least 2, and there is {n}")
     kernel = torch.zeros(n, n, dtype=torch.float64, device=probe.device)
-    for some in _chunks([w.numel() for w in probe.weights()], HELD // n):
-        rows = [
-            torch.cat([g.flatten() for g in gradients])
-            for gradients in probe.group_gradients(1, "last", sequences=n, weights=some)
-        ]
-        for columns in torch.split(torch.stack(rows), 2**16, dim=1):
+    for rows in _tangents(probe, n):
+        for columns in torch.split(rows, BLOCK, dim=1):
             wide = columns.double()
             kernel += wide @ wide.T
     if not bool(torch.isfinite(kernel).all()):
         raise MeasurementFailed("the network explodes: its gradients are infinite or not a number")
     return kernel
+
+
+def _tangents(probe: Probe, n: int) -> Iterator[Tensor]:
+    """Gradients of the sequences as rows, (n, some of the weights), until all weights had their turn."""
+    products = probe.products("last", sequences=n)
+    if products is None:
+        for some in _chunks([w.numel() for w in probe.weights()], HELD // n):
+            groups = probe.group_gradients(1, "last", sequences=n, weights=some)
+            yield torch.stack([torch.cat([g.flatten() for g in gradients]) for gradients in groups])
+        return
+    for product, weight in zip(products, probe.weights(), strict=True):
+        outputs, inputs = weight.shape
+        step = max(1, BLOCK // inputs)
+        for first in range(0, outputs, step):
+            yield product.gradients(slice(first, first + step)).flatten(1)
 
 
 def _chunks(sizes: list[int], most: int) -> list[slice]:

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from untrained.core.errors import MeasurementFailed, MissingMethod, MissingRole
+from untrained.nn import _head
+from untrained.nn._products import Calls, Products
 from untrained.nn.batch import Batch
 from untrained.nn.taps import Tape
 
@@ -65,10 +67,11 @@ class Probe:
         *,
         seed: int = 0,
         counts: Callable[[], Mapping[str, int]] = dict,
+        full: Callable[[], Mapping[str, int]] = dict,
         device: str = "cpu",
     ) -> None:
         self._model, self._batch = model, batch
-        self.seed, self._counts, self.device = seed, counts, device
+        self.seed, self._counts, self._full, self.device = seed, counts, full, device
         self._gradients = self._weights = False
         self._wanted: set[str] = set()
         self._made: dict[str, Any] = {}
@@ -90,6 +93,11 @@ class Probe:
         """Costs that the space gives in closed form."""
         return dict(self._counts())
 
+    @cached_property
+    def full(self) -> dict[str, int]:
+        """Costs of the whole network, where this one is its small form."""
+        return dict(self._full())
+
     def expect(self, needs: Iterable[str]) -> Probe:
         """Announces what metrics will ask.
 
@@ -105,6 +113,10 @@ class Probe:
     def count(self, name: str, measure: Callable[[nn.Module], int]) -> int:
         """A cost in closed form where the space gave one, else `measure` of the built network."""
         return self.counts[name] if name in self.counts else measure(self.model)
+
+    def full_count(self, name: str, measure: Callable[[nn.Module], int]) -> int:
+        """`count` of the whole network, where this one is its small form."""
+        return self.full[name] if name in self.full else self.count(name, measure)
 
     def weights(self) -> list[nn.Parameter]:
         """The weight matrices that saliency looks at, in the order of `gradients()`."""
@@ -211,40 +223,43 @@ class Probe:
             raise MeasurementFailed("the output does not depend on the input: every gradient is 0")
         return found
 
-    def loss(self) -> Tensor:
-        """Mean cross-entropy in nats per token of the batch's next tokens, with its graph."""
-        return self.once("loss", self._loss)
-
-    def _loss(self) -> Tensor:
-        with torch.enable_grad():
-            return cross_entropy(self.logits().flatten(0, 1), self.batch.targets.flatten())
-
-    def logits(self) -> Tensor:
-        """(B, T, V), with their graph; raises MissingRole where the network has no decoder."""
-        return self.once("logits", lambda: self._decode(self._graph().output))
-
-    def _decode(self, features: Tensor) -> Tensor:
-        if not hasattr(self.model, "decode"):
-            raise MissingRole("logits", type(self.model).__name__, self.roles)
-        with torch.enable_grad():
-            return self._stage("decode")(features)
-
     def logit_gradients(self) -> tuple[Tensor, list[Tensor]]:
         """d(sum of the logits) / d(embedding output), (B, T, E), and / dW for each of `weights()`.
 
-        The sum of the top states cannot take its place: behind a LayerNorm the states of a token always
-        add up to the same, so that every gradient of it is 0 but for rounding.
+        Raises MissingRole where the network has no decoder. The sum of the top states cannot take its
+        place: behind a LayerNorm the states of a token always add up to the same, so that every gradient of
+        it is 0 but for rounding.
         """
         return self.once("logit gradients", self._logit_gradients)
 
     def _logit_gradients(self) -> tuple[Tensor, list[Tensor]]:
-        leaf = self._graph().embedded
-        onto, *weights = self._towards(self.logits().sum(), [leaf, *self.weights()])
+        run = self._graph()
+        onto, *weights = self._below(run, None, [run.embedded, *self.weights()])
         if not bool(torch.isfinite(onto).all()):
             raise MeasurementFailed("the network explodes: its input gradient is infinite or not a number")
         if not bool(onto.any()):
             raise MeasurementFailed("the logits do not depend on the input: every gradient is 0")
         return onto, weights
+
+    def _below(self, run: Pass, targets: Tensor | None, wanted: Sequence[Tensor]) -> list[Tensor]:
+        """Gradients of the mean cross-entropy, or without `targets` of the sum of the logits."""
+        top, own = self._head_slope(run.output, targets, wanted)
+        found = _pulled(run.output, wanted, top)
+        return [g if more is None else g + more for g, more in zip(found, own, strict=True)]
+
+    def _head_slope(
+        self, features: Tensor, targets: Tensor | None, weights: Sequence[Tensor] = ()
+    ) -> _head.Slope:
+        return _head.slope(self._decoder(), features, targets, weights, self._vocabulary)
+
+    def _decoder(self) -> Callable[[Tensor], Tensor]:
+        if not hasattr(self.model, "decode"):
+            raise MissingRole("logits", type(self.model).__name__, self.roles)
+        return self._stage("decode")
+
+    @property
+    def _vocabulary(self) -> int:
+        return int(getattr(self.model, "vocabulary", 0)) or 1 + int(self.batch.tokens.max())
 
     def group_gradients(
         self, size: int, of: str = "loss", *, sequences: int | None = None, weights: slice = slice(None)
@@ -263,23 +278,74 @@ class Probe:
             if not bool(torch.isfinite(run.output).all()):
                 raise MeasurementFailed("the network explodes: its output is infinite or not a number")
             if of == "loss":
-                with torch.enable_grad():
-                    logits = self._decode(run.output).flatten(0, 1)
-                    top = cross_entropy(logits, self.batch.targets[group].flatten())
+                yield self._below(run, self.batch.targets[group], wanted)
             else:
-                top = self._decode(run.output[:, -1:]).sum()
-            yield self._towards(top, wanted)
+                last = Pass(run.embedded, run.output[:, -1:], run.tape)
+                yield self._below(last, None, wanted)
+
+    def products(self, of: str = "loss", *, sequences: int | None = None) -> list[Products] | None:
+        """What makes the gradients of the first `sequences` one by one, for each of `weights()`; kept.
+
+        Of `loss` or `last` as in `group_gradients`, a loss being the mean over one sequence. One forward and
+        one backward for all of them. None where that is not possible: a weight is more than the matrix of
+        linear layers, or they do not see (sequences, tokens, channels). Memory holds the graph of the
+        sequences, and afterwards what entered and what reached each matrix.
+        """
+        n = self.batch.shape[0] if sequences is None else min(sequences, self.batch.shape[0])
+        return self.once(f"products of {of} over {n}", lambda: self._products(of, n))
+
+    def _products(self, of: str, n: int) -> list[Products] | None:
+        weights, calls = self.weights(), Calls(self.weights())
+        if not calls.hears(self.model):
+            return None
+        with calls.listening(self.model):
+            run = self._run(self._embed(self.batch.tokens[:n]), (), True)
+        if not bool(torch.isfinite(run.output).all()):
+            raise MeasurementFailed("the network explodes: its output is infinite or not a number")
+        if not calls.explain(run.output, n, self.batch.shape[1]):
+            return None
+        features = run.output if of == "loss" else run.output[:, -1:]
+        top, own = self._head_slope(features, self.batch.targets[:n] if of == "loss" else None, weights)
+        if any(g is not None for g in own):
+            return None
+        if of == "loss":
+            top *= n  # of the mean over all of them each has 1/n
+        outputs = [y for _, _, y in calls.seen]
+        return calls.products(torch.autograd.grad(features, outputs, top, allow_unused=True))
 
     def loss_curvature(self, along: Sequence[Tensor]) -> list[Tensor]:
-        """H v: the Hessian of the loss over `weights()` times a vector with one piece `along` each."""
+        """H v: the Hessian of the loss over `weights()` times a vector with one piece `along` each.
+
+        With F(W) the features, L(F) the loss and q = dL/dF, g = J'q has the derivative along v
+        J' (d2L/dF2) J v + (dJ'/dW v) q: the logits are held some tokens at a time only.
+        """
+        weights, run = self.weights(), self._graph()
+        top, own = self._head_slope(run.output, self.batch.targets, weights)
+        if any(g is not None for g in own):
+            return self._whole_curvature(along)
+        top.requires_grad_()
+        with torch.enable_grad():
+            found = torch.autograd.grad(run.output, weights, top, create_graph=True, allow_unused=True)
+            pairs = zip(found, along, strict=True)
+            rate = [(g * v).sum() for g, v in pairs if g is not None and g.requires_grad]
+        if not rate:
+            raise MeasurementFailed("the loss has no second derivative over the weights")
+        moved, *turned = _towards(torch.stack(rate).sum(), [top, *weights])  # J v, and the second summand
+        bent = _head.bend(self._decoder(), run.output, self.batch.targets, moved, self._vocabulary)
+        return [a + b for a, b in zip(turned, _pulled(run.output, weights, bent), strict=True)]
+
+    def _whole_curvature(self, along: Sequence[Tensor]) -> list[Tensor]:
+        """As `loss_curvature`, for a network whose decoder has some of the weights itself."""
         weights = self.weights()
         with torch.enable_grad():
-            found = torch.autograd.grad(self.loss(), weights, create_graph=True, allow_unused=True)
+            logits = self._decoder()(self._graph().output)
+            loss = cross_entropy(logits.flatten(0, 1), self.batch.targets.flatten())
+            found = torch.autograd.grad(loss, weights, create_graph=True, allow_unused=True)
             pairs = zip(found, along, strict=True)
-            slope = [(g * v).sum() for g, v in pairs if g is not None and g.requires_grad]
-        if not slope:
+            rate = [(g * v).sum() for g, v in pairs if g is not None and g.requires_grad]
+        if not rate:
             raise MeasurementFailed("the loss has no second derivative over the weights")
-        return self._towards(torch.stack(slope).sum(), weights)
+        return _towards(torch.stack(rate).sum(), weights)
 
     def mixer_weights(self) -> list[nn.Parameter]:
         """Those of `weights()` that belong to what mixes tokens: attention, or what stands in its place.
@@ -296,8 +362,10 @@ class Probe:
         raise MissingMixer(type(self.model).__name__)
 
     def loss_gradients(self) -> list[Tensor]:
-        """d(loss)/dW for each of `weights()`."""
-        return self.once("loss gradients", lambda: self._towards(self.loss(), self.weights()))
+        """d(loss)/dW for each of `weights()`, the loss the mean cross-entropy in nats per token."""
+        return self.once(
+            "loss gradients", lambda: self._below(self._graph(), self.batch.targets, self.weights())
+        )
 
     def tap_gradients(self, role: str, of: str = "loss") -> list[list[Tensor]]:
         """Gradients of the `loss`, or of the `sum` of the output, with respect to what a role wrote."""
@@ -305,13 +373,15 @@ class Probe:
         self.expect(("gradients", role))
         self._graph()  # before the taps, which must hang on the same graph as what is differentiated
         written = self.taps(role)
-        top = self.loss() if of == "loss" else self._graph().output.sum()
-        flat = self._towards(top, [t for layer in written for t in layer])
+        run = self._graph()
+        wanted = [t for layer in written for t in layer]
+        flat = (
+            self._below(run, self.batch.targets, wanted)
+            if of == "loss"
+            else _towards(run.output.sum(), wanted)
+        )
         ends = iter(flat)
         return [[next(ends) for _ in layer] for layer in written]
-
-    def _towards(self, top: Tensor, wanted: Sequence[Tensor]) -> list[Tensor]:
-        return _or_zero(wanted, torch.autograd.grad(top, wanted, retain_graph=True, allow_unused=True))
 
     def gradients(self) -> list[Tensor]:
         """d(sum of the output)/dW for each of `weights()`."""
@@ -391,10 +461,8 @@ class Probe:
         return self.forward()
 
     def _forget(self) -> None:
-        """Lets the pass go, with what hangs on its graph: gradients towards a later pass would all be 0."""
+        """Lets the pass go, so that the next one writes down what is wanted now."""
         self._forward = None
-        for name in ("logits", "loss"):
-            self._made.pop(name, None)
 
     def _noisy(self, strength: float) -> Tensor:
         clean = self._embed(self.batch.tokens)
@@ -419,6 +487,18 @@ class Probe:
             raise MissingMethod(name, type(self.model).__name__, "one of the stages of a network")
         found: Callable[..., Tensor] = stage
         return found
+
+
+def _towards(top: Tensor, wanted: Sequence[Tensor]) -> list[Tensor]:
+    """Gradients of a number, 0 for what it does not depend on."""
+    return _or_zero(wanted, torch.autograd.grad(top, wanted, retain_graph=True, allow_unused=True))
+
+
+def _pulled(features: Tensor, wanted: Sequence[Tensor], top: Tensor) -> list[Tensor]:
+    """Gradients of what has the derivative `top` with respect to the features."""
+    if not features.requires_grad:
+        return _or_zero(wanted, [None] * len(wanted))
+    return _or_zero(wanted, torch.autograd.grad(features, wanted, top, retain_graph=True, allow_unused=True))
 
 
 def _or_zero(wanted: Sequence[Tensor], found: Sequence[Tensor | None]) -> list[Tensor]:

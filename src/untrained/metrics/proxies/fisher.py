@@ -14,7 +14,7 @@ def fisher(probe: Probe) -> Parts:
         sum_t a_btc dL/da_btc, a = x W^T the output of the matrix, L the mean cross-entropy of the batch in
         nats per token
     Shapes:  tokens (B, T) -> q (B, channels) a matrix -> float; parts `layer1`, ...: the sums of the layers
-    Cost:    B forwards and backwards of one sequence, shared with grad_sign
+    Cost:    1 forward, 1 backward, shared with grad_sign and zico; without linear layers B of one sequence
     Source:  Theis et al. 2018, arXiv:1801.05787, and Turner et al. 2020, arXiv:1906.04113; as a score of
         architectures Abdelfattah et al. 2021, arXiv:2101.08134
     Differs: what the sum over the places of an image was is the sum over the tokens of a sequence, and the

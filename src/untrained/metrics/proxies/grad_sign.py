@@ -15,7 +15,7 @@ def grad_sign(probe: Probe) -> Parts:
     Formula: sum over the weights of |sum over sequences b of sign(dL_b/dw)|, L_b the mean cross-entropy of
         sequence b in nats per token
     Shapes:  tokens (B, T) -> signs (B, weights) -> float; parts `layer1`, ...: the sums of the layers
-    Cost:    B forwards and backwards of one sequence, shared with fisher
+    Cost:    1 forward, 1 backward, shared with fisher and zico; without linear layers B of one sequence
     Source:  Zhang and Jia 2022, arXiv:2110.08616
     Differs: a sample is a sequence with all its next words, where it was an image with one label: weights of
         a language model are moved by whole sequences. Of the weights the matrices of the body are taken. At

@@ -15,8 +15,8 @@ def label_gradient_alignment(probe: Probe, *, samples: int = 32, classes: int = 
         class, else 0
     Shapes:  tokens (n, T) -> gradients (n, weights) -> Theta (n, n) -> float, n = the first `samples`
         sequences
-    Cost:    n forwards and backwards of one sequence, shared with ntk_condition; once more for each 64 Mi
-        numbers of gradients
+    Cost:    1 forward, 1 backward of n sequences, shared with ntk_condition; without linear layers n of one
+        sequence, once more for each 64 Mi numbers of gradients
     Source:  Mok et al. 2022, arXiv:2203.14577, who take it after a few epochs of training
     Differs: before any training. A sample was an image with its label; here it is a text, its class how
         frequent the word after it is (equal shares of the batch's words): with the word itself as its class

@@ -16,8 +16,8 @@ def ntk_condition(probe: Probe, *, samples: int = 32) -> float:
         the sum of the logits of the word after sequence i
     Shapes:  tokens (n, T) -> gradients (n, weights) -> Theta (n, n) -> float, n = the first `samples`
         sequences
-    Cost:    n forwards and backwards of one sequence, shared with label_gradient_alignment; once more for
-        each 64 Mi numbers of gradients
+    Cost:    1 forward, 1 backward of n sequences, shared with label_gradient_alignment; without linear
+        layers n of one sequence, once more for each 64 Mi numbers of gradients
     Source:  Chen et al. 2021, TE-NAS, arXiv:2102.11535
     Differs: a sample was an image with the sum of its class logits; here it is a text with the logits of the
         one word after it, as a sum over all tokens would mix as many predictions as the text has words. Of

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from untrained.core.errors import MeasurementFailed
 from untrained.core.metric import Parts, proxy
+from untrained.metrics._samples import BLOCK
 from untrained.metrics._weights import totalled
 from untrained.nn.probe import Probe
 
@@ -17,7 +20,7 @@ def zico(probe: Probe, *, batches: int = 4) -> Parts:
         over the batches, s the standard deviation (of a population) of dL/dw
     Shapes:  tokens (B, T) -> gradients (batches, weights) -> float; parts `layer1`, ...: the sums of the
         layers
-    Cost:    a forward and a backward of B / batches sequences for each of them: together 1 of each
+    Cost:    1 forward, 1 backward, shared with fisher and grad_sign
     Source:  Li et al. 2023, arXiv:2301.11300
     Differs: the batches are equal shares of the sequences of the one batch, the label is the next word of
         every token, and of the weights the matrices of the body are taken. Dropout is off, as its noise would
@@ -28,10 +31,30 @@ def zico(probe: Probe, *, batches: int = 4) -> Parts:
     sequences = probe.batch.shape[0]
     if not 2 <= batches <= sequences:
         raise MeasurementFailed(f"cannot make {batches} batches, 2 or more, of {sequences} sequences")
+    each = sequences // batches
+    products = probe.products()
+    if products is None:
+        return totalled(probe, _pass_by_pass(probe, batches, each))
+    shares = [slice(each * i, each * (i + 1)) for i in range(batches)]
+    sums = [_steadiness(torch.stack([p.gradient(s) / each for s in shares])) for p in products]
+    return totalled(probe, [_term(total) for total in sums])
+
+
+def _steadiness(gradients: Tensor) -> float:
+    """Sum of m / s of the gradients of the batches, (batches, outputs, inputs)."""
+    total = 0.0
+    for some in torch.split(gradients.flatten(1), BLOCK, dim=1):
+        wide = some.double()
+        size = wide.abs().mean(0)
+        total += _ratios(size, wide.sub_(wide.mean(0)).square_().mean(0).sqrt_())
+    return total
+
+
+def _pass_by_pass(probe: Probe, batches: int, each: int) -> list[float]:
+    """The terms of the matrices, with the gradients of one batch in memory at a time."""
     total = [torch.zeros_like(w, dtype=torch.float64) for w in probe.weights()]
     size, squares = [torch.zeros_like(t) for t in total], [torch.zeros_like(t) for t in total]
     # Welford's update: the difference of two large sums would lose a small deviation.
-    each = sequences // batches
     groups = probe.group_gradients(each, sequences=batches * each)
     for n, gradients in enumerate(groups, start=1):
         for i, g in enumerate(gradients):
@@ -40,11 +63,14 @@ def zico(probe: Probe, *, batches: int = 4) -> Parts:
             total[i] += off / n
             squares[i] += off * (wide - total[i])
             size[i] += wide.abs()
-    return totalled(
-        probe, [_term(a / batches, (q / batches).sqrt()) for a, q in zip(size, squares, strict=True)]
-    )
+    pairs = zip(size, squares, strict=True)
+    return [_term(_ratios(a / batches, (q / batches).sqrt())) for a, q in pairs]
 
 
-def _term(mean: Tensor, deviation: Tensor) -> float:
-    moved = deviation > 0
-    return float((mean[moved] / deviation[moved]).sum().log()) if bool(moved.any()) else 0.0
+def _ratios(mean: Tensor, deviation: Tensor) -> float:
+    """Sum of m / s over the weights with s > 0."""
+    return float(torch.where(deviation > 0, mean / deviation, 0.0).sum())
+
+
+def _term(total: float) -> float:
+    return math.log(total) if total else 0.0
