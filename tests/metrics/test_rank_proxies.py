@@ -1,4 +1,4 @@
-"""Depth x width x embedding rank, spread and reach, against loops and sums worked by hand."""
+"""Depth x width x embedding rank, reuse, spread and reach, against loops and sums worked by hand."""
 
 import csv
 import json
@@ -17,14 +17,16 @@ from untrained.core.metric import metric
 from untrained.core.statistics import hard_pairs, kendall_tau
 from untrained.metrics._embedding_rank import effective_rank, zipf_masses
 from untrained.metrics._rank_terms import participation_ratio
+from untrained.nn.adapters import adapt
 from untrained.nn.batch import Batch
 from untrained.nn.probe import Probe
+from untrained.nn.recurrent import from_torch
 from untrained.nn.stream import Stream, WordTable, stream_of
 from untrained.nn.taps import Tape
 from untrained.nn.transformer import LayerShape, Transformer, TransformerShape
 
 EULER = 0.5772156649015329
-NAMES = ("depth_width_rank", "rank_and_spread", "rank_spread_reach")
+NAMES = ("depth_width_rank", "rank_and_reuse", "rank_reuse_memory", "rank_and_spread", "rank_spread_reach")
 
 
 def tables(*clusters: tuple[int, int]) -> tuple[WordTable, ...]:
@@ -141,7 +143,7 @@ def test_factorised_and_adaptive_embeddings_enter_through_their_rank():
     )
     true = ((20_000, 24), (247_735, 6))
     rank = effective_rank(adaptive(32, *true))
-    told = transformer(clusters=small, zipf_clusters=true)
+    told = transformer(clusters=small, full=Stream(2, 32, tables(*true), projected=True))
     assert value("depth_width_rank", told) == pytest.approx(plain + math.log(rank / 32))
 
 
@@ -200,6 +202,178 @@ def _size_and_rank(row: dict[str, str]) -> float:
     clusters = [(end - start, max(1, widest // by**k)) for k, (start, end) in enumerate(pairwise(ends))]
     stream = Stream(layers, width, tables(*clusters), projected=by > 1 or widest != width)
     return math.log(layers * width * effective_rank(stream))
+
+
+# --- reuse --------------------------------------------------------------------------------------------
+
+DATA = Path(__file__).parents[2].parent / "shared" / "data"
+
+
+def reuse(model: nn.Module) -> float:
+    return metric("rank_and_reuse")(Probe(model, text())).parts["reuse"]
+
+
+def test_reuse_by_hand():
+    first = 4 * 32 * 32 + 2 * 32 * 48
+    last = 4 * 32 * 32 + 32 * 64 + 64 * 40 + 40 * 32
+    mean = (2 * first + last) / (first + last)
+    model = transformer(bias=False)
+    assert reuse(model) == pytest.approx(mean, rel=1e-12)
+    inside = first + last + 5 * 64  # with the norms
+    by_hand = math.log(2) + 2 * math.log(32) + math.log(inside * mean) / 4
+    assert value("rank_and_reuse", model) == pytest.approx(by_hand, rel=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_reuse_counts_each_parameter_once_for_every_layer_from_its_own_on(seed):
+    rng = np.random.default_rng(seed)
+    layers = tuple(
+        LayerShape(
+            heads=int(rng.choice([1, 2, 4])), inner=tuple(map(int, rng.integers(4, 90, rng.integers(1, 4))))
+        )
+        for _ in range(5)
+    )
+    model = transformer(layers=layers, mlp=("gelu", "swiglu", "relu")[seed])
+    pairs = weights = 0
+    for name, weight in model.named_parameters():
+        if name.startswith("blocks.") and "norm" not in name:
+            weights += weight.numel()
+            for layer in range(5):
+                pairs += weight.numel() * (layer >= int(name.split(".")[1]))
+    assert reuse(model) == pytest.approx(pairs / weights, rel=1e-12)
+
+
+def test_wide_layers_are_worth_more_below_than_above():
+    wide, narrow = LayerShape(heads=2, inner=(96,)), LayerShape(heads=2, inner=(8,))
+    below, above = transformer(layers=(wide, narrow)), transformer(layers=(narrow, wide))
+    assert value("rank_and_reuse", below) > value("rank_and_reuse", above)
+    assert value("depth_width_rank", below) == value("depth_width_rank", above)
+    assert reuse(below) + reuse(above) == pytest.approx(3)  # layer 1 counts twice, layer 2 once
+    assert reuse(transformer(layers=(wide,) * 7)) == 4.0
+
+
+def test_a_torch_encoder_has_its_reuse():
+    layer = nn.TransformerEncoderLayer(16, 2, 24, batch_first=True)
+    encoder = adapt(nn.TransformerEncoder(layer, 3, enable_nested_tensor=False), vocabulary=100)
+    assert reuse(encoder) == pytest.approx(2.0)
+
+
+def test_layers_that_cannot_be_told_apart_have_no_reuse():
+    assert "blocks" in reason("rank_and_reuse", Recurrent())
+    assert "stream()" in reason("rank_and_reuse", nn.Linear(3, 3))
+
+
+@pytest.mark.parametrize(
+    ("file", "tau", "hard"), [("random_GPT2_wt103", 0.90, 0.83), ("random_TransXL_wt103", 0.91, 0.81)]
+)
+def test_reuse_keeps_the_order_of_the_decoders(file, tau, hard):
+    path = DATA / "lts" / f"{file}.csv"
+    if not path.is_file():
+        pytest.skip("the LiteTransformerSearch tables are not at hand")
+    with path.open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    inside = np.array([float(row["params_nonembedding"]) for row in rows])
+    score = [_size_and_rank(row) for row in rows] + np.log(inside * [_reuse(row) for row in rows]) / 4
+    quality = -np.log([float(row["valid_ppl"]) for row in rows])
+    assert kendall_tau(score, quality) > tau
+    assert (hard_pairs(score, quality, inside)[0] or 0) > hard
+
+
+def _reuse(row: dict[str, str]) -> float:
+    """Of a published row, biases left out."""
+    width, heads = int(row["d_model"]), json.loads(row["n_head"])
+    own = [
+        4 * width * (width // h) * h + 2 * width * f
+        for h, f in zip(heads, json.loads(row["d_inner"]), strict=True)
+    ]
+    return sum((len(own) - i) * n for i, n in enumerate(own)) / sum(own)
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_reuse_orders_encoders_of_one_size(trained):
+    path = DATA / "nas-bench-bert" / "BERT_benchmark.json"
+    if not path.is_file():
+        pytest.skip("the encoders are not at hand")
+    score, inside, quality = [], [], []
+    for network in json.loads(path.read_bytes()):
+        recipe = network["hparams"]["model_hparam_overrides"]
+        width, own = recipe["hidden_size"], []
+        for layer in recipe["nas_config"]["encoder_layers"]:
+            inner = [layer["feed_forward_dimension"]] * layer["num_feed_forward"]
+            inner[0] = 4 * width if trained else inner[0]
+            own.append(4 * width**2 + sum(a * b for a, b in pairwise([width, *inner, width])))
+        pairs = sum((len(own) - i) * n for i, n in enumerate(own))
+        table = Stream(1, width, tables((30_522, 128)), projected=width != 128)
+        score.append(math.log(len(own) * width * effective_rank(table)) + math.log(pairs) / 4)
+        inside.append(sum(own))
+        quality.append(network["scores"]["glue"])
+    assert kendall_tau(score, quality, "a") > 0.72
+    assert (hard_pairs(score, quality, inside, min_gap=0.5)[0] or 0) > 0.75
+
+
+# --- reuse and memory ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_memory_of_a_transformer_by_loops(causal):
+    model, batch = transformer(causal=causal, bias=False), text()
+    found = metric("rank_reuse_memory")(Probe(model, batch))
+    first, last = 2 * 32 * 48, 32 * 64 + 64 * 40 + 40 * 32
+    shape = math.log(2) + 2 * math.log(32) + math.log(2 * first + last) / 4
+    assert found.parts["shape"] == pytest.approx(shape, rel=1e-12)
+    memory = sum(looped_memory(model, batch.tokens[:16, :25], layer) for layer in range(2)) / 2
+    assert found.parts["memory"] == pytest.approx(memory, rel=1e-3)
+    assert found.value == pytest.approx(shape + math.log(memory * found.parts["live"]), rel=1e-4)
+
+
+def looped_memory(model: nn.Module, tokens: Tensor, layer: int) -> float:
+    """The capacity at a noise floor of 3 % of what one word owns of the states, 0 to 8 steps later."""
+
+    def states(ids: Tensor) -> np.ndarray:
+        tape = Tape(("block",))
+        with torch.inference_mode():
+            model.encode(model.embed(ids), tape)
+        return tape["block"][layer][0].double().numpy()
+
+    base, owned = states(tokens), np.zeros(9)
+    for start in (8, 16):
+        other = tokens.clone()
+        for row in range(len(tokens)):
+            other[row, start] = tokens[row - 1, start]
+        after = states(other)
+        for lag in range(9):
+            moved = [
+                ((after[row, start + lag] - base[row, start + lag]) ** 2).sum() for row in range(len(tokens))
+            ]
+            apart = 2 * base[:, start + lag].var(0, ddof=0).sum()
+            owned[lag] += np.mean(moved) / apart / 2
+    owned /= max(1, owned.sum())
+    weights = 1 / np.arange(1, 10)
+    return float((weights / weights.sum() * np.log1p(owned / 0.03)).sum())
+
+
+def test_a_recurrent_network_is_scored_by_memory_over_its_lengths():
+    probe = Probe(from_torch(nn.LSTM(24, 40, num_layers=2), vocabulary=100), text())
+    found, alone = metric("rank_reuse_memory")(probe), metric("fading_memory")(probe)
+    assert found.parts["shape"] == pytest.approx(math.log(2 * 40 * 24), rel=1e-12)
+    assert found.parts["live"] == alone.parts["live"]
+    single = Probe(from_torch(nn.GRU(24, 40), vocabulary=100), text())
+    found, alone = metric("rank_reuse_memory")(single), metric("fading_memory")(single)
+    assert found.value == pytest.approx(math.log(40 * 24 * alone.value))
+
+
+def test_a_dead_recurrent_network_comes_last():
+    lstm = nn.LSTM(24, 40)
+    with torch.no_grad():
+        for weight in lstm.parameters():
+            weight.zero_()
+    found = metric("rank_reuse_memory")(Probe(from_torch(lstm, vocabulary=100), text()))
+    assert found.value == pytest.approx(math.log(40 * 24) + math.log(1e-6))
+
+
+def test_networks_that_say_too_little_have_no_joint_score():
+    assert "stream()" in reason("rank_reuse_memory", nn.Linear(3, 3))
+    assert "at least 2 sequences of 25 words" in reason("rank_reuse_memory", transformer(), text(length=24))
 
 
 # --- spread -------------------------------------------------------------------------------------------
@@ -264,7 +438,7 @@ def test_reach_is_the_mean_over_sequences_and_later_positions(causal, pre):
     assert found.value == pytest.approx(expected, rel=1e-6)
 
 
-# --- what all three keep ------------------------------------------------------------------------------
+# --- what all of them keep ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -277,7 +451,7 @@ def test_two_measurements_agree_and_leave_the_model_alone(name):
     assert torch.equal(luck, torch.random.get_rng_state())
 
 
-def test_the_three_share_their_passes():
+def test_they_share_their_passes():
     model, runs = transformer(), 0
     run = model.encode
 
@@ -289,7 +463,7 @@ def test_the_three_share_their_passes():
     model.encode = counted
     probe = Probe(model, text()).expect(("preactivation",))
     assert all(metric(name)(probe).ok for name in NAMES)
-    assert runs == 2
+    assert runs == 5  # the batch, one token changed; 25 tokens, two changed
 
 
 # --- what has no score --------------------------------------------------------------------------------

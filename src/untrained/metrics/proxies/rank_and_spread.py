@@ -13,7 +13,9 @@ def rank_and_spread(probe: Probe) -> Parts:
 
     Formula: depth_width_rank + 0.25 ln(sum over layers of PR); PR = tr(S)^2 / ||S||_F^2, S the covariance
         over 512 tokens of a layer's first feed-forward units before their nonlinearity
-    Shapes:  preactivation (B, T, F) a layer -> (512, F) -> float; parts `embedding_rank`, `spread`
+    Shapes:  preactivation (B, T, F) a layer -> (512, F) -> float; parts `embedding_rank`, `spread`. Depth,
+        width, rank and N are those of the whole network at every scale; PR is that of the network that is
+        run, at probe scale one of 1,024 channels or fewer
     Cost:    1 forward, one 512 x 512 product a layer
     Source:  ours
     Worth:   as for depth_width_rank, tau and pairs of one size: GPT-2 0.91 and 0.84, Transformer-XL 0.92 and
