@@ -18,6 +18,7 @@ from untrained.core.statistics import (
     bootstrap,
     hard_pairs,
     kendall_tau,
+    kendall_tau_a,
     paired_bootstrap,
     partial_rho,
     spearman_rho,
@@ -391,15 +392,14 @@ def test_the_quick_bootstrap_of_tau_is_that_of_each_resample(three, seed):
     if len(set(cells.tolist())) < 2:
         return
 
-    def slow(s, q):
-        return kendall_tau(s, q)
+    for statistic, clusters in itertools.product((kendall_tau, kendall_tau_a), (None, cells)):
 
-    for clusters in (None, cells):
-        quick, plain = (
-            bootstrap(f, a, q, clusters=clusters, draws=20, seed=seed) for f in (kendall_tau, slow)
-        )
+        def slow(s, q, statistic=statistic):
+            return statistic(s, q)
+
+        quick, plain = (bootstrap(f, a, q, clusters=clusters, draws=20, seed=seed) for f in (statistic, slow))
         assert quick == pytest.approx(plain, abs=1e-12)
         quick, plain = (
-            paired_bootstrap(f, a, b, q, clusters=clusters, draws=20, seed=seed) for f in (kendall_tau, slow)
+            paired_bootstrap(f, a, b, q, clusters=clusters, draws=20, seed=seed) for f in (statistic, slow)
         )
         assert quick == pytest.approx(plain, abs=1e-12)

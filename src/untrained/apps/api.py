@@ -215,6 +215,7 @@ def correlate(
     limit: int | None = None,
     seeds: int = 1,
     versus: str | None = None,
+    targets: str | Sequence[str] = (),
     workers: int | None = 1,
     device: str = "cpu",
     progress: Progress | None = None,
@@ -223,7 +224,8 @@ def correlate(
 
     `data` is a folder in the published layout; without it the cache that `untrained data get` fills.
     `workers=None` takes as many processes as pay; a script that does so needs the usual
-    `if __name__ == "__main__"`, as other processes import it. `limit` takes the first rows that have an
+    `if __name__ == "__main__"`, as other processes import it. `targets` names truths to compare with, all of
+    them where it is empty. `limit` takes the first rows that have an
     architecture. Raises BadData where files are missing.
     """
     from untrained.benchmarks import folder
@@ -238,7 +240,15 @@ def correlate(
         rows = tuple(r for r in rows if r.architecture)[:limit]
     names = [proxies] if isinstance(proxies, str) else list(proxies)
     found = _correlate(
-        table, rows, names, place, seeds=seeds, versus=versus, workers=workers, progress=progress
+        table,
+        rows,
+        names,
+        place,
+        seeds=seeds,
+        versus=versus,
+        targets=[targets] if isinstance(targets, str) else targets,
+        workers=workers,
+        progress=progress,
     )
     found.notes += [*read.notes, *read.skipped]
     return found

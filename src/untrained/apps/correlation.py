@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from untrained.core import registry
 from untrained.core.benchmark import Benchmark, Row, Target
 from untrained.core.errors import BadData, UnknownName
 from untrained.core.metric import Metric, metric
-from untrained.core.statistics import agreement, kendall_tau, paired_bootstrap
+from untrained.core.statistics import agreement, kendall_tau, kendall_tau_a, paired_bootstrap
 
 PUBLISHED = "published:"
 EVERY = ("...", "all", "*")  # as in published:all
@@ -61,14 +61,19 @@ def correlate(
     *,
     seeds: int = 1,
     versus: str | None = None,
+    targets: Sequence[str] = (),
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Correlation:
     """Scores every row and compares the orders; equal architectures count once in the intervals.
 
     `proxies` are metric names, `published:NAME` for values that the authors printed, or `all`. Records of
-    the plain sizes are always added, each taken as "more is better".
+    the plain sizes are always added, each taken as "more is better". `targets` leaves out other truths.
     """
+    unknown = [t for t in targets if t not in {goal.name for goal in benchmark.targets}]
+    if unknown:
+        known = [goal.name for goal in benchmark.targets]
+        raise UnknownName("truth", unknown[0], known, more=f"untrained show {benchmark.name}")
     metrics, published = _split(proxies, benchmark, rows)
     if versus is not None:
         more, other = _split(_scored_for(versus, lab, rows), benchmark, rows)
@@ -81,7 +86,16 @@ def correlate(
     scored, seconds, reasons = _score(kept, metrics, lab, seeds, workers, progress)
     sizes = _sizes(kept, lab, reasons)
     columns |= scored | {k: v for k, v in sizes.items() if k not in scored}
-    records = _records(benchmark, kept, columns, set(sizes), _directions(metrics), seconds, versus)
+    records = _records(
+        [t for t in benchmark.targets if not targets or t.name in targets],
+        benchmark,
+        kept,
+        columns,
+        set(sizes),
+        _directions(metrics),
+        seconds,
+        versus,
+    )
     return Correlation(benchmark, records, kept, columns, _notes(kept, reasons))
 
 
@@ -199,6 +213,7 @@ def _directions(metrics: Iterable[Metric]) -> dict[str, float]:
 
 
 def _records(
+    targets: Sequence[Target],
     benchmark: Benchmark,
     rows: Sequence[Row],
     columns: Columns,
@@ -213,7 +228,7 @@ def _records(
     }
     labels = [r.architecture.id if r.architecture else f"row {i}" for i, r in enumerate(rows)]
     records = []
-    for target in benchmark.targets:
+    for target in targets:
         for name in columns:
             record = _record(name, target, rows, signed, sizes, labels, versus)
             if record:
@@ -282,7 +297,10 @@ def _against_size(
     clusters: Sequence[str],
     draws: int,
 ) -> dict[str, Any]:
-    """Whether a score is surely better than the best of the sizes: the paired interval is above 0."""
+    """Whether a score is surely better than the best of the sizes: the paired interval is above 0.
+
+    By tau-a, as tau-b flatters an order of few different values, such as layers-then-width.
+    """
     empty = {
         "beats_size": None,
         "best_size": None,
@@ -295,8 +313,8 @@ def _against_size(
     }
     if name in sizes or not rivals:
         return empty
-    best = max(sorted(rivals), key=lambda s: kendall_tau(rivals[s], quality))
-    found = _difference("size", score, rivals[best], quality, clusters, draws)
+    best = max(sorted(rivals), key=lambda s: kendall_tau_a(rivals[s], quality))
+    found = _difference("size", score, rivals[best], quality, clusters, draws, kendall_tau_a)
     return {"beats_size": found["minus_size_low"] > 0, "best_size": best, **found}
 
 
@@ -307,9 +325,10 @@ def _difference(
     quality: npt.NDArray[np.float64],
     clusters: Sequence[str],
     draws: int,
+    statistic: Callable[..., float] = kendall_tau,
 ) -> dict[str, Any]:
     difference, low, high = paired_bootstrap(
-        kendall_tau, score, other, quality, clusters=np.array(clusters), draws=draws
+        statistic, score, other, quality, clusters=np.array(clusters), draws=draws
     )
     return {f"minus_{what}": difference, f"minus_{what}_low": low, f"minus_{what}_high": high}
 

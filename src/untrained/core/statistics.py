@@ -97,6 +97,11 @@ def kendall_tau(score: ArrayLike, quality: ArrayLike, variant: Literal["a", "b"]
     return tau if variant == "b" else tau * untied / math.comb(len(s), 2)
 
 
+def kendall_tau_a(score: ArrayLike, quality: ArrayLike) -> float:
+    """The variant in which a tie is no agreement: what a contest of two scores is decided by."""
+    return kendall_tau(score, quality, "a")
+
+
 def spearman_rho(score: ArrayLike, quality: ArrayLike) -> float:
     """Pearson correlation of the ranks, tied values sharing their mean rank.
 
@@ -202,8 +207,8 @@ def bootstrap(
     rows = np.arange(len(columns[0])) if clusters is None else np.asarray(clusters)
     if rows.shape != columns[0].shape:
         raise ValueError(f"clusters needs one label for each of the {len(columns[0])} architectures.")
-    if statistic is kendall_tau and len(columns) == 2 and len(rows) <= AT_ONCE:
-        values = _taus(*columns, _times(rows, draws, seed)).tolist()
+    if statistic in TAUS and len(columns) == 2 and len(rows) <= AT_ONCE:
+        values = _taus(*columns, _times(rows, draws, seed), TAUS[statistic]).tolist()
     else:
         values = [statistic(*(c[drawn] for c in columns)) for drawn in _resamples(rows, draws, seed)]
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
@@ -231,11 +236,11 @@ def paired_bootstrap(
         return statistic(a, *truth) - statistic(b, *truth)
 
     columns = (score_a, score_b, quality, *more)
-    if statistic is kendall_tau and not more and np.size(quality) <= AT_ONCE:
+    if statistic in TAUS and not more and np.size(quality) <= AT_ONCE:
         a, b, q = _checked(**{f"array {i}": column for i, column in enumerate(columns)})
         rows = np.arange(len(q)) if clusters is None else np.asarray(clusters)
-        times = _times(rows, draws, seed)
-        found = np.quantile(_taus(a, q, times) - _taus(b, q, times), [(1 - level) / 2, (1 + level) / 2])
+        mine, other = (_taus(score, q, _times(rows, draws, seed), TAUS[statistic]) for score in (a, b))
+        found = np.quantile(mine - other, [(1 - level) / 2, (1 + level) / 2])
         return difference(a, b, q), float(found[0]), float(found[1])
     low, high = bootstrap(difference, *columns, clusters=clusters, draws=draws, seed=seed, level=level)
     return difference(*(np.asarray(c, dtype=float) for c in columns)), low, high
@@ -272,14 +277,18 @@ def _times_of(cluster: bytes, draws: int, seed: int) -> Floats:
     return times
 
 
-def _taus(s: Floats, q: Floats, times: Floats) -> Floats:
-    """Tau-b of each resample from one look at the pairs: copies of a row are tied with each other.
+TAUS: dict[Callable[..., float], str] = {kendall_tau: "b", kendall_tau_a: "a"}
+
+
+def _taus(s: Floats, q: Floats, times: Floats, variant: str) -> Floats:
+    """Tau of each resample from one look at the pairs: copies of a row are tied with each other.
 
     All sums are whole numbers below 2^53, so that this is what `kendall_tau` gives for the resample itself.
     """
     up, right = np.sign(s[:, None] - s), np.sign(q[:, None] - q)
     net, in_s, in_q = (((times @ pairs) * times).sum(1) for pairs in (up * right, up * up, right * right))
-    untied = np.sqrt(in_s * in_q)
+    rows = times.sum(1)
+    untied = np.sqrt(in_s * in_q) if variant == "b" else rows * (rows - 1)
     taus: Floats = np.divide(net, untied, out=np.zeros_like(net), where=untied > 0)
     return taus
 

@@ -19,7 +19,7 @@ LEGEND = (
     " ties; rho: Spearman's; half: tau in"
     " the better half; top 10%: share of the true best tenth found in the best tenth by score; hard pairs:"
     " networks of equal size (5 %) and different truth that are put in the right order; partial: rho with"
-    " the size held fixed; beats size: tau is surely above that of the best plain size, named beside it"
+    " the size held fixed; beats size: tau-a is surely above that of the best plain size, named beside it"
     " (blank for the sizes themselves)."
 )
 
