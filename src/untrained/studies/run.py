@@ -16,6 +16,7 @@ from untrained.studies.events import Key, Outcome
 from untrained.studies.executors import Executor
 
 Progress = Callable[[int, int, Trial], None]
+TRIES = 8  # asks for something that no worker is at, before it is asked for twice
 TurnAway = Callable[[Architecture], Outcome | None]
 
 
@@ -130,9 +131,12 @@ class _Search:
         while len(self.known) < self.trials:
             early: dict[int, Outcome] = {}
             while sum(map(len, flying.values())) < min(self.executor.slots, self.trials - len(self.known)):
-                (ask,) = self._asked(Random(f"{self.question.seed}/{asked}"), 1)
-                asked += 1
-                key = events.key(ask)
+                for _ in range(TRIES):  # a strategy does not know what is under way
+                    (ask,) = self._asked(Random(f"{self.question.seed}/{asked}"), 1)
+                    asked += 1
+                    key = events.key(ask)
+                    if key not in tickets:
+                        break
                 if key in self.first:
                     self._told(ask, None)
                 elif key in tickets:
