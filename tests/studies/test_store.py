@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -319,6 +320,45 @@ def test_a_full_disk_keeps_what_is_written_and_goes_on_later(
     with Store(path, write=True) as log:
         search(log, 500, resume=True)
     assert rows(path) == rows(write(tmp_path / "whole.db", 500))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 400 KiB in memory."""
+
+    def mounted(*words: str) -> None:
+        subprocess.run([*words, str(tmp_path)], check=True, capture_output=True)
+
+    try:
+        mounted("mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs")
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("needs the right to mount a small disk")
+    yield tmp_path
+    mounted("umount")
+
+
+def test_a_small_disk_that_fills_and_one_that_nobody_may_write_to(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def remount(options: str) -> None:
+        subprocess.run(["mount", "-o", f"remount,{options}", str(small_disk)], check=True)
+
+    monkeypatch.setattr(store, "BATCH", 50)
+    path, reported = small_disk / "s.db", [0]
+    full = pytest.raises(BadStore, match=r"the disk is full \(its first(.|\n)*--resume")
+    with Store(path, write=True) as log, full as caught:
+        search(log, 5000, progress=lambda done, total, trial: reported.append(done))
+    safe = len(load(path).trials)
+    assert f"first {safe + 1:,} events" in str(caught.value)
+    assert safe >= reported[-1] > 100
+    remount("size=8m")
+    with Store(path, write=True) as log, Store(":memory:", write=True) as whole:
+        assert search(log, 2000, resume=True).trials == search(whole, 2000).trials
+    remount("ro")
+    assert len(load(path).trials) == 2000
+    with pytest.raises(BadStore, match=r"Read-only file system(.|\n)*--store PATH"):
+        Store(path, write=True)
+    remount("rw")
 
 
 @pytest.mark.skipif(

@@ -14,7 +14,7 @@ from sqlalchemy.pool import NullPool
 from untrained.core.errors import BadStore, MissingExtra
 from untrained.studies.events import ANOTHER
 from untrained.studies.lock import only_writer
-from untrained.studies.place import EITHER, Place
+from untrained.studies.place import EITHER, NotNow, Place
 
 APPLICATION = 0x556E7472  # "Untr", in the header of our SQLite files
 PATIENCE = 10.0  # seconds to wait for what another program holds for a moment
@@ -45,14 +45,17 @@ def take_study(connection: Connection, place: Place, study: int) -> None:
         return
     asked = text("SELECT pg_try_advisory_lock(:application, :study)")
     if not connection.execute(asked, {"application": APPLICATION, "study": study}).scalar_one():
-        raise BadStore(
+        raise NotNow(
             f"another process is writing to {place.shown}.\n  wait until it ends, or name another store"
         )
 
 
 def _server(url: URL, shown: str) -> Engine:
     try:
-        return create_engine(url, poolclass=NullPool)
+        # Else the system decides how long a host that says nothing is waited for: two minutes on Linux.
+        ours = url.get_driver_name() == "psycopg" and "connect_timeout" not in url.query
+        patience = {"connect_timeout": int(PATIENCE)} if ours else {}
+        return create_engine(url, poolclass=NullPool, connect_args=patience)
     except exc.NoSuchModuleError:
         raise BadStore(f"{shown}: no kind of database is called {url.drivername!r}.\n  {EITHER}") from None
     except ModuleNotFoundError as error:

@@ -39,6 +39,8 @@ class Outcome:
 
 
 Key = tuple[str, int | None, int]
+UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, InvalidArchitecture)
+"""what reading raises for an event that nobody of us wrote"""
 
 
 def key(asked: Ask | Trial) -> Key:
@@ -116,17 +118,22 @@ def _read(log: EventLog) -> tuple[Question | None, list[Trial]]:
     for position, (kind, body) in enumerate(log.events()):
         try:
             if kind == "question" and question is None:
-                question = _question(body)
+                question = question_of(body)
             elif kind == "trial" and question is not None and body["number"] == len(trials):
                 trials.append(_trial(question, trials, body))
             else:
                 raise ValueError(f"an event {kind!r} out of place")
-        except (LookupError, TypeError, ValueError, AttributeError, InvalidArchitecture) as error:
-            raise BadStore(
-                f"the store {log.location} is damaged: event {position} cannot be read"
-                f" ({type(error).__name__}: {error}).\n  restore a copy, or {ANOTHER}"
-            ) from None
+        except UNREADABLE as error:
+            raise damaged(log.location, f"event {position}", error) from None
     return question, trials
+
+
+def damaged(location: str, what: str, error: Exception) -> BadStore:
+    """The error for a log of which a part cannot be read."""
+    return BadStore(
+        f"the store {location} is damaged: {what} cannot be read"
+        f" ({type(error).__name__}: {error}).\n  restore a copy, or {ANOTHER}"
+    )
 
 
 @contextmanager
@@ -141,7 +148,8 @@ def _no_garbage_search() -> Iterator[None]:
             gc.enable()
 
 
-def _question(body: Mapping[str, Any]) -> Question:
+def question_of(body: Mapping[str, Any]) -> Question:
+    """The question that `question_body` wrote."""
     pairs = {
         field: tuple((name, better) for name, better in body.get(field, ()))
         for field in ("objectives", "fidelities")
@@ -152,6 +160,11 @@ def _question(body: Mapping[str, Any]) -> Question:
 def _trial(question: Question, trials: Sequence[Trial], body: dict[str, Any]) -> Trial:
     if (earlier := body.get("same_as")) is not None:
         return repeat(body["number"], trials[earlier], frozen(body.get("note")))
+    return trial_of(question, body)
+
+
+def trial_of(question: Question, body: Mapping[str, Any]) -> Trial:
+    """The trial that `trial_body` wrote, unless it is equal to an earlier one."""
     arch = Architecture.from_json(body["architecture"])
     ask = Ask(arch, body.get("fidelity"), body.get("draw", 0), frozen(body.get("note")))
     outcome = Outcome(body["status"], body["values"], body.get("reason"), body.get("violation", 0.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,16 +17,20 @@ from untrained.studies.events import ANOTHER
 MAGIC = b"SQLite format 3\0"
 EITHER = "a file: --store study.db    a server: --store postgresql://user@host/name"
 
+FREE = "free some space and go on with --resume"
+
 # What a database says -> what it means, and what to do. The first match counts.
 MEANINGS = (
     ("not a database", "is not a database", ANOTHER),
     ("malformed", "is damaged", f"restore a copy, or {ANOTHER}"),
-    ("is full", "cannot grow: the disk is full", "free some space and go on with --resume"),
+    ("is full", "cannot grow: the disk is full", FREE),
+    ("no space left", "cannot grow: the disk is full", FREE),
     (
         "disk i/o error",
         "cannot be read or written",
         "look at the disk (is it full?), then go on with --resume",
     ),
+    ("read-only", "is read-only", "allow writing, or name a store elsewhere: --store PATH"),
     ("readonly", "is read-only", "allow writing, or name a store elsewhere: --store PATH"),
     (
         "unable to open",
@@ -35,6 +40,14 @@ MEANINGS = (
     ("locked", "is held by another program", "close that program, then go on with --resume"),
     ("unique", "was written to by another process meanwhile", "let one process write, with --resume"),
 )
+
+
+# SQLSTATEs of a server that ends, has crashed, starts, or has no room for one more connection.
+AWAY = ("57P01", "57P02", "57P03", "57P05", "53300")
+
+
+class NotNow(BadStore):
+    """A server that does not answer, or refuses, perhaps only for a while."""
 
 
 @dataclass(frozen=True)
@@ -97,12 +110,27 @@ def explained(shown: str, more: str = "") -> Iterator[None]:
         yield
     except (exc.DBAPIError, sqlite3.Error) as error:
         said = str(error.orig if isinstance(error, exc.DBAPIError) else error).strip() or type(error).__name__
+        if _away(error):
+            raise NotNow(
+                f"the store {shown} does not answer{more}: {said.splitlines()[0]}\n"
+                "  look after the server, then go on with --resume"
+            ) from error
         for sign, what, advice in MEANINGS:
             if sign in said.lower():
                 raise BadStore(f"the store {shown} {what}{more}.\n  {advice}") from error
         raise BadStore(f"the store {shown} does not answer{more}: {said.splitlines()[0]}") from error
     except OSError as error:
-        raise BadStore(
-            f"the store {shown} cannot be opened: {error.strerror}.\n"
-            "  name a store in a folder where you may write: --store PATH"
-        ) from error
+        advice = "name a store in a folder where you may write: --store PATH"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            advice = FREE
+        raise BadStore(f"the store {shown} cannot be opened: {error.strerror}.\n  {advice}") from error
+
+
+def _away(error: Exception) -> bool:
+    """Whether it is the connection to a server that failed, and not what was asked of it."""
+    if not isinstance(error, exc.DBAPIError) or isinstance(error.orig, sqlite3.Error):
+        return False
+    state = getattr(error.orig, "sqlstate", None)
+    if state is not None:
+        return state in AWAY or state.startswith("08")
+    return error.connection_invalidated or isinstance(error, exc.OperationalError)

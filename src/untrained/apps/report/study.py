@@ -42,6 +42,15 @@ def sections(study: Found) -> list[Section]:
 
 def record(study: Found) -> dict[str, Any]:
     """The whole report as one JSON object."""
+    return {
+        **outcome(study),
+        "worth": {name: _worth(name) for name in _metrics(study.question)},
+        "command": command(study.question, number_of_trials(study)),
+    }
+
+
+def outcome(study: Found) -> dict[str, Any]:
+    """What was asked and found, without what has to be looked up elsewhere."""
     question = study.question
     return {
         "store": study.store,
@@ -49,8 +58,6 @@ def record(study: Found) -> dict[str, Any]:
         "counts": asdict(count(study)),
         "best": [trial_record(study, t) for t in _leaders(study)],
         "front": [trial_record(study, t) for t in _front(study)[0]] if len(question.objectives) > 1 else [],
-        "worth": {name: _worth(name) for name in _metrics(question)},
-        "command": command(question, number_of_trials(study)),
     }
 
 

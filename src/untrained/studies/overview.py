@@ -1,0 +1,83 @@
+"""A study without its trials: what a list of studies, or a page about one, needs of a million of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from untrained.core.architecture import Architecture
+from untrained.core.study import Question, Trial
+from untrained.studies.digest import Floats, Integers, undominated
+from untrained.studies.store import NoStudy, Store, names
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What a study came to; `load` gives the same with all its trials, which takes longer and more room."""
+
+    study: str
+    """its name in the store"""
+    store: str
+    question: Question
+    trials: int
+    repeats: int
+    """trials of what an earlier one had shown"""
+    counts: Counter[tuple[str, str | None]]
+    """(status, reason) -> trials that are no repeats, in the order in which they were first seen"""
+    leaders: list[Trial]
+    """the first of `Study.distinct()`"""
+    points: list[Trial]
+    """the first of `Study.front()`"""
+    front_size: int
+    """how many there are on the whole front"""
+
+    @property
+    def best(self) -> Architecture | None:
+        """The best architecture by the first objective; None while no trial was good."""
+        return self.leaders[0].architecture if self.leaders else None
+
+
+def overview(
+    location: str | Path, *, study: str | None = None, best: int = 10, front: int | None = None
+) -> Overview:
+    """What a study came to, in time and memory for the notes on it and the few trials that are shown.
+
+    `best` (1 or more) and `front` say how many trials of each to read; None: all. Equal to what `load`
+    gives for the same store, trial by trial.
+    """
+    with Store(location, study=study) as log:
+        question, found = log.digest()
+        numbers, scores = found.points(question)
+        on_front = undominated(scores)
+        shown = on_front[:front]
+        return Overview(
+            log.study,
+            log.location,
+            question,
+            found.trials,
+            found.repeats,
+            found.counts,
+            _trials(log, question, numbers[: max(best, 1)], scores[: max(best, 1)]),
+            _trials(log, question, numbers[shown], scores[shown]),
+            len(on_front),
+        )
+
+
+def overviews(location: str | Path) -> list[Overview]:
+    """Every study of a store that holds a question, with its best trial and without its front."""
+    found = []
+    for name in names(location):
+        with suppress(NoStudy):
+            found.append(overview(location, study=name, best=1, front=0))
+    return found
+
+
+def _trials(log: Store, question: Question, numbers: Integers, scores: Floats) -> list[Trial]:
+    """The trials with these scores, which are means where there were several draws."""
+    trials = log.trials(question, numbers.tolist())
+    return [
+        replace(trial, score=row[0], scores=tuple(row))
+        for trial, row in zip(trials, scores.tolist(), strict=True)
+    ]
