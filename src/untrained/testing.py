@@ -23,7 +23,7 @@ import torch
 from untrained.core import registry
 from untrained.core.architecture import Architecture
 from untrained.core.benchmark import Benchmark
-from untrained.core.errors import InvalidArchitecture
+from untrained.core.errors import InvalidArchitecture, UsageError
 from untrained.core.metric import Measurement, Metric
 from untrained.core.space import Shape, Space
 from untrained.core.strategy import Ask, Strategy
@@ -185,7 +185,16 @@ def _check_refusal(space: Space) -> None:
 
 
 def check_strategy(name: str, space: Space) -> None:
-    """Asks are valid, come from the `rng` alone, and do not change the strategy."""
+    """Asks are valid, come from the `rng` alone, and do not change the strategy.
+
+    One that lists a space may refuse a space that has no end.
+    """
+    try:
+        make_strategy(name, space, fidelities=2)
+    except UsageError:
+        if space.size() is None:
+            return
+        raise
 
     def play(rounds: int) -> list[str]:
         strategy: Strategy = make_strategy(name, space, fidelities=2)
