@@ -31,6 +31,8 @@ class Trained:
     """points by task; a score that is absent, or no number, is not there"""
     failure: str = ""
     """what is wrong with its scores; empty for a good one"""
+    seconds: float | None = None
+    """of pre-training, where they were written down"""
 
 
 def read_networks(path: Path, benchmark: str) -> tuple[list[Trained], list[str]]:
@@ -85,7 +87,9 @@ def _network(record: Any) -> Trained:
         recipe = recipe.get(key) if isinstance(recipe, Mapping) else None
     if not isinstance(recipe, Mapping):
         raise BrokenRecord(f"network {number} has no hparams.model_hparam_overrides, so no recipe")
-    return Trained(number, recipe, *_scores(record.get("scores")))
+    spent = record.get("time_to_train")
+    seconds = float(spent) if _is_score(spent) and spent >= 0 else None
+    return Trained(number, recipe, *_scores(record.get("scores")), seconds)
 
 
 def _scores(scores: Any) -> tuple[dict[str, float], str]:

@@ -95,7 +95,8 @@ class Lts(Benchmark):
         }
         name = cells.get("name") or f"line {line}"
         key = name if name not in taken else f"{name} (line {line})"
-        return Row(key, truth, space.from_lts(shape), counts)
+        seconds = number(cells, "train_elapsed", least=0.0)
+        return Row(key, truth, space.from_lts(shape), counts, seconds)
 
     @classmethod
     def places(cls, root: Path) -> tuple[Path, ...]:

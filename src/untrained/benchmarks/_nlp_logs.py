@@ -45,6 +45,8 @@ class Run:
     status: str
     epochs: int
     """that were to be trained"""
+    seconds: float | None = None
+    """what the epochs took; None where that was not written down for all of them"""
 
     @property
     def failure(self) -> str:
@@ -125,7 +127,17 @@ def _run(name: str, record: Mapping[str, Any]) -> Run:
         _losses(record, "test_losses"),
         str(record.get("status", "OK")),
         epochs if isinstance(epochs := record.get("epochs"), int) else 0,
+        _seconds(record),
     )
+
+
+def _seconds(record: Mapping[str, Any]) -> float | None:
+    """Of all epochs together; a log whose times are odd has none, as nobody needs them for a truth."""
+    times, losses = record.get("wall_times"), record.get("val_losses")
+    if not isinstance(times, list) or not isinstance(losses, list) or len(times) != len(losses):
+        return None
+    good = all(isinstance(t, int | float) and not isinstance(t, bool) and 0 <= t < 1e9 for t in times)
+    return math.fsum(times) if good and times else None
 
 
 def _id(name: str, record: Mapping[str, Any]) -> int | None:

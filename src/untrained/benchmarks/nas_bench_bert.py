@@ -157,7 +157,8 @@ class NasBenchBert(Benchmark):
 def _row(network: Trained, encoder: Architecture, result: Result | None) -> Row:
     """A network with what the table says of it; its own scores come before those of the table."""
     truth = {} if result is None else _glue(result)
-    return Row(str(network.id), {**truth, **network.truth}, encoder, result.published if result else {})
+    published = result.published if result else {}
+    return Row(str(network.id), {**truth, **network.truth}, encoder, published, network.seconds)
 
 
 def _published(number: int, result: Result) -> Row:

@@ -130,7 +130,7 @@ def _row(run: Run, cell: Architecture, results: dict[int, Result], seen: set[str
     truth = run.truth()
     if result is not None and result.loss is not None:
         truth["ptb_test_loss"] = result.loss
-    return Row(key, truth, cell, result.published if result else {})
+    return Row(key, truth, cell, result.published if result else {}, run.seconds)
 
 
 def _published(number: int, result: Result) -> Row:
