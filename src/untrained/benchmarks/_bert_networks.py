@@ -88,7 +88,7 @@ def _network(record: Any) -> Trained:
     if not isinstance(recipe, Mapping):
         raise BrokenRecord(f"network {number} has no hparams.model_hparam_overrides, so no recipe")
     spent = record.get("time_to_train")
-    seconds = float(spent) if _is_score(spent) and spent >= 0 else None
+    seconds = float(spent) if isinstance(spent, int | float) and _is_score(spent) and spent >= 0 else None
     return Trained(number, recipe, *_scores(record.get("scores")), seconds)
 
 

@@ -113,9 +113,14 @@ class Study:
     def front(self) -> list[Trial]:
         """Trials that no other beats in every objective, in the order of the first objective."""
         kept: list[Trial] = []
+        points: set[tuple[float, ...]] = set()  # of a constant proxy there is one, for all trials
+        beaten: set[tuple[float, ...]] = set()
         # By all objectives, so that what beats a trial stands before it also where the first ones tie.
         for trial in sorted(self.distinct(), key=lambda t: t.scores, reverse=True):
-            if not any(dominates(other.scores, trial.scores) for other in kept):
+            scores = trial.scores
+            if scores not in points and scores not in beaten:
+                (beaten if any(dominates(p, scores) for p in points) else points).add(scores)
+            if scores in points:
                 kept.append(trial)
         return kept
 
