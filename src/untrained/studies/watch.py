@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 from untrained.core.study import Trial
@@ -17,7 +18,8 @@ class Watch:
         self.seen = self.good = 0
         self.broken: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
-        self.least: float | None = None
+        self.seen_values: dict[str, tuple[float, float]] = {}
+        """smallest and largest value of each number of those that were turned away"""
         self.next = FIRST
 
     def see(self, trial: Trial) -> str | None:
@@ -27,8 +29,9 @@ class Watch:
             self.good += 1
         elif trial.status == "rejected":
             self.broken.update((trial.reason or "").split(JOINT))
-            if self.least is None or trial.violation < self.least:
-                self.least = trial.violation
+            for name, value in trial.values.items():
+                low, high = self.seen_values.get(name, (value, value))
+                self.seen_values[name] = min(low, value), max(high, value)
         else:
             self.failed[trial.reason or "no reason"] += 1
         if self.good or self.seen < self.next:
@@ -41,8 +44,16 @@ class Watch:
             reason, times = self.failed.most_common(1)[0]
             return f"none of the first {self.seen:,} architectures has a number; {times:,} of them: {reason}"
         clause, times = self.broken.most_common(1)[0]
-        near = f"; the nearest was {100 * self.least:.2g} % outside" if self.least else ""
         return (
             f"none of the first {self.seen:,} architectures meets the constraint. The tightest clause:"
-            f" {clause} (turned away {times:,}){near}.\n  loosen it, or go on and hope"
+            f" {clause} (turned away {times:,}{self._nearest(clause)}).\n  loosen it, or go on and hope"
         )
+
+    def _nearest(self, clause: str) -> str:
+        """For `params <= 1000`, the smallest number of parameters that came up."""
+        found = re.match(r"([\w.:]+) *([<>])", clause)
+        if found is None or found[1] not in self.seen_values:
+            return ""
+        low, high = self.seen_values[found[1]]
+        which, value = ("smallest", low) if found[2] == "<" else ("largest", high)
+        return f"; the {which} was {value:,.6g}"
