@@ -140,7 +140,6 @@ def searched(name: str, trials: int, folder: Path) -> dict[str, Any]:
             executor=Here(evaluator),
             log=log,
             trials=trials,
-            turned_away=evaluator.turned_away,
             progress=progress,
         )
         end = time.perf_counter()

@@ -14,7 +14,7 @@ from untrained.apps.correlation import correlate as _correlate
 from untrained.apps.foreign import Foreign, foreigners, rank_foreign
 from untrained.apps.parallel import Progress, measure_all
 from untrained.apps.probing import Lab, check_device, resolve
-from untrained.apps.ranking import Ranking, ranked
+from untrained.apps.ranking import Ranking, check_combine, ranked
 from untrained.apps.searching import BATCH
 from untrained.apps.searching import search as _search
 from untrained.core.architecture import Architecture
@@ -112,6 +112,7 @@ def rank(
     archs: Iterable[object],
     proxies: Names,
     *,
+    combine: str | None = None,
     text: str | Path | None = None,
     scale: str = "probe",
     seeds: int = 1,
@@ -120,6 +121,10 @@ def rank(
     progress: Progress | None = None,
 ) -> Ranking:
     """Architectures of one space, best first by the first proxy; failed ones last, with their reason.
+
+    With `combine` (`mean_rank`, `log_rank` or `borda`) the order is that of all proxies together, by the
+    ranks that they give to these architectures; no labels are needed. Each proxy counts in its own direction.
+    See `untrained.core.aggregate`.
 
     Or networks of your own: modules, Hugging Face configurations, paths; see `score`. Configurations are
     all made small by the same factor, and `Place.architecture` has the network's name as its `id`. They are
@@ -131,16 +136,17 @@ def rank(
         if found:
             raise UsageError("rank takes architectures or networks of your own, not both together")
         own = foreigners(asked, load(text), scale=scale, device=device)
-        return rank_foreign(own, resolve(proxies), seeds, progress)
+        return rank_foreign(own, resolve(proxies), seeds, progress, combine)
     spaces = {a.space for a in found}
     if len(spaces) != 1:
         raise UsageError(f"rank takes architectures of one space; got {sorted(spaces) or 'none at all'}")
     metrics = resolve(proxies)
+    check_combine(combine, metrics)
     place = lab(spaces.pop(), scale=scale, text=text, device=device)
     for arch in found:
         place.space.validate(arch)
     results = measure_all(place, found, metrics, seeds=seeds, workers=workers, progress=progress)
-    return ranked(found, results, metrics)
+    return ranked(found, results, metrics, combine)
 
 
 def search(
@@ -215,6 +221,7 @@ def correlate(
     limit: int | None = None,
     seeds: int = 1,
     versus: str | None = None,
+    combine: str | Sequence[str] = (),
     targets: str | Sequence[str] = (),
     workers: int | None = 1,
     device: str = "cpu",
@@ -225,8 +232,9 @@ def correlate(
     `data` is a folder in the published layout; without it the cache that `untrained data get` fills.
     `workers=None` takes as many processes as pay; a script that does so needs the usual
     `if __name__ == "__main__"`, as other processes import it. `targets` names truths to compare with, all of
-    them where it is empty. `limit` takes the first rows that have an
-    architecture. Raises BadData where files are missing.
+    them where it is empty. `limit` takes the first rows that have an architecture. Each name in `combine`
+    adds a row: the ranks by all proxies that were asked for as one score, without labels; see `rank`.
+    Raises BadData where files are missing.
     """
     from untrained.benchmarks import folder
 
@@ -246,6 +254,7 @@ def correlate(
         place,
         seeds=seeds,
         versus=versus,
+        combine=[combine] if isinstance(combine, str) else combine,
         targets=[targets] if isinstance(targets, str) else targets,
         workers=workers,
         progress=progress,

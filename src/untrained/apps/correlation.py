@@ -14,7 +14,9 @@ import numpy.typing as npt
 
 from untrained.apps.parallel import Progress, measure_all
 from untrained.apps.probing import Lab, flat
+from untrained.apps.ranking import check_combine
 from untrained.core import registry
+from untrained.core.aggregate import aggregate
 from untrained.core.benchmark import Benchmark, Row, Target
 from untrained.core.errors import BadData, UnknownName
 from untrained.core.metric import Metric, metric
@@ -61,6 +63,7 @@ def correlate(
     *,
     seeds: int = 1,
     versus: str | None = None,
+    combine: Sequence[str] = (),
     targets: Sequence[str] = (),
     workers: int | None = None,
     progress: Progress | None = None,
@@ -69,12 +72,16 @@ def correlate(
 
     `proxies` are metric names, `published:NAME` for values that the authors printed, or `all`. Records of
     the plain sizes are always added, each taken as "more is better". `targets` leaves out other truths.
+    Each aggregate in `combine` adds a record: the ranks by all `proxies`, each in its own direction, as
+    `rank` would order these networks. A network with several rows is one candidate.
     """
     unknown = [t for t in targets if t not in {goal.name for goal in benchmark.targets}]
     if unknown:
         known = [goal.name for goal in benchmark.targets]
         raise UnknownName("truth", unknown[0], known, more=f"untrained show {benchmark.name}")
     metrics, published = _split(proxies, benchmark, rows)
+    asked = [*published, *(m.label for m in metrics)]
+    mixed = {check_combine(how, asked): asked for how in combine}
     if versus is not None:
         more, other = _split(_scored_for(versus, lab, rows), benchmark, rows)
         metrics, published = _distinct([*metrics, *more]), list(dict.fromkeys([*published, *other]))
@@ -85,7 +92,11 @@ def correlate(
     columns: Columns = {name: [_published(r, name) for r in kept] for name in published}
     scored, seconds, reasons = _score(kept, metrics, lab, seeds, workers, progress)
     sizes = _sizes(kept, lab, reasons)
-    columns |= scored | {k: v for k, v in sizes.items() if k not in scored}
+    columns |= scored
+    for how in mixed:
+        columns[how] = _aggregate(how, asked, kept, columns, benchmark, _directions(metrics))
+        seconds[how] = math.fsum(seconds.get(name, 0.0) for name in asked)
+    columns |= {k: v for k, v in sizes.items() if k not in columns}
     records = _records(
         [t for t in benchmark.targets if not targets or t.name in targets],
         benchmark,
@@ -95,6 +106,7 @@ def correlate(
         _directions(metrics),
         seconds,
         versus,
+        mixed,
     )
     return Correlation(benchmark, records, kept, columns, _notes(kept, reasons))
 
@@ -207,6 +219,32 @@ def _sizes(rows: Sequence[Row], lab: Lab, reasons: dict[str, str]) -> Columns:
     return columns
 
 
+def _aggregate(
+    how: str,
+    asked: Sequence[str],
+    rows: Sequence[Row],
+    columns: Columns,
+    benchmark: Benchmark,
+    directions: Mapping[str, float],
+) -> list[float | None]:
+    """One score a row from the ranks by several; only rows that could have them all are candidates."""
+    labels = _labels(rows)
+    first = {labels[i]: i for i in reversed(range(len(rows))) if all(_could_have(n, rows[i]) for n in asked)}
+    signs = [_sign(name, benchmark, set(), directions) for name in asked]
+    goodness = [
+        [np.nan if (v := columns[name][i]) is None else v * s for name, s in zip(asked, signs, strict=True)]
+        for i in first.values()
+    ]
+    whole = aggregate(how, np.reshape(goodness, (len(first), len(asked))))
+    found = {label: None if np.isnan(v) else float(v) for label, v in zip(first, whole, strict=True)}
+    return [found.get(label) for label in labels]
+
+
+def _labels(rows: Sequence[Row]) -> list[str]:
+    """One name a network: rows of equal architectures share theirs."""
+    return [r.architecture.id if r.architecture else f"row {i}" for i, r in enumerate(rows)]
+
+
 def _directions(metrics: Iterable[Metric]) -> dict[str, float]:
     """+1 where higher is better, -1 where lower is."""
     return {m.label: 1.0 if m.better == "higher" else -1.0 for m in metrics}
@@ -221,16 +259,17 @@ def _records(
     directions: Mapping[str, float],
     seconds: Mapping[str, float],
     versus: str | None,
+    mixed: Mapping[str, Sequence[str]],
 ) -> list[dict[str, Any]]:
     signed = {
         name: [None if v is None else v * _sign(name, benchmark, sizes, directions) for v in column]
         for name, column in columns.items()
     }
-    labels = [r.architecture.id if r.architecture else f"row {i}" for i, r in enumerate(rows)]
+    labels = _labels(rows)
     records = []
     for target in targets:
         for name in columns:
-            record = _record(name, target, rows, signed, sizes, labels, versus)
+            record = _record(name, target, rows, signed, sizes, labels, versus, mixed.get(name, [name]))
             if record:
                 owner = name if name in seconds else name.rpartition(".")[0]
                 records.append({**record, "seconds_per_arch": seconds.get(owner, 0.0)})
@@ -253,8 +292,11 @@ def _record(
     sizes: set[str],
     labels: Sequence[str],
     versus: str | None,
+    of: Sequence[str],
 ) -> dict[str, Any] | None:
-    known = [i for i, r in enumerate(rows) if target.name in r.truth and _could_have(name, r)]
+    known = [
+        i for i, r in enumerate(rows) if target.name in r.truth and all(_could_have(n, r) for n in of)
+    ]
     use = [i for i in known if signed[name][i] is not None]
     if len({labels[i] for i in use}) < 3:
         return None

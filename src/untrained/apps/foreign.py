@@ -19,7 +19,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from untrained.apps.parallel import Progress
 from untrained.apps.probing import FOREIGN_TRANSFORMER, check_device, foreign_probe, generator, measure
-from untrained.apps.ranking import Ranking, ranked
+from untrained.apps.ranking import Ranking, check_combine, ranked
 from untrained.core.errors import MeasurementFailed, UnknownName, UsageError
 from untrained.core.metric import Measurement, Metric, Parts, metric
 from untrained.core.text import Corpus
@@ -245,16 +245,21 @@ def foreigners(what: Iterable[object], corpus: Corpus, *, scale: str, device: st
 
 
 def rank_foreign(
-    found: Sequence[Foreign], metrics: Sequence[Metric], seeds: int, progress: Progress | None = None
+    found: Sequence[Foreign],
+    metrics: Sequence[Metric],
+    seeds: int,
+    progress: Progress | None = None,
+    combine: str | None = None,
 ) -> Ranking:
     """Networks of one's own, best first."""
+    check_combine(combine, metrics)
     results = []
     for done, one in enumerate(found, start=1):
         results.append(one.measure(metrics, seeds))
         if progress is not None:
             progress(done, len(found))
     places: Any = found  # these stand where architectures stand: the ranking reads their id alone
-    return ranked(places, results, metrics)
+    return ranked(places, results, metrics, combine)
 
 
 def _name(what: object, found: sources.Blueprint | None) -> str:

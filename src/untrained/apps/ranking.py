@@ -6,7 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from untrained.core.aggregate import aggregate, checked
 from untrained.core.architecture import Architecture
+from untrained.core.errors import UsageError
 from untrained.core.metric import Measurement, Metric
 
 
@@ -17,14 +21,18 @@ class Place:
     architecture: Architecture
     measurements: dict[str, Measurement]
     """by metric as typed"""
+    combined: float | None = None
+    """the aggregate of its ranks, higher for better; None where none was asked for, or no metric has a number"""
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Architectures, best first by the first metric."""
+    """Architectures, best first by the first metric, or by the aggregate of all."""
 
     metrics: tuple[str, ...]
     places: tuple[Place, ...]
+    combine: str = ""
+    """which aggregate decides the order, as `untrained.core.aggregate` has them; empty for none"""
 
     def __iter__(self) -> Iterator[Place]:
         return iter(self.places)
@@ -39,32 +47,65 @@ class Ranking:
     def best(self) -> Architecture | None:
         """The first architecture; None where none could be measured."""
         top = self.places[0] if self.places else None
-        return top.architecture if top and top.measurements[self.metrics[0]].ok else None
+        return top.architecture if top and self.placed(top) else None
+
+    def placed(self, place: Place) -> bool:
+        """Whether it has what decides the order."""
+        return place.combined is not None if self.combine else place.measurements[self.metrics[0]].ok
+
+    def values(self, place: Place) -> dict[str, float | None]:
+        """What stands beside it: the aggregate where there is one, then each metric's value."""
+        first = {self.combine: place.combined} if self.combine else {}
+        return {**first, **{m: place.measurements[m].value for m in self.metrics}}
 
     def table(self) -> list[dict[str, Any]]:
-        """One flat record an architecture: rank, id, and each metric's value (None where it failed)."""
+        """One flat record an architecture: rank, id, and each value (None where it failed)."""
         return [
-            {"rank": i, "arch": p.architecture.id, **{m: p.measurements[m].value for m in self.metrics}}
+            {"rank": i, "arch": p.architecture.id, **self.values(p)}
             for i, p in enumerate(self.places, start=1)
         ]
 
     def __str__(self) -> str:
-        lines = ["rank  arch              " + "  ".join(f"{m:>20}" for m in self.metrics)]
+        names = [*filter(None, [self.combine]), *self.metrics]
+        lines = ["rank  arch              " + "  ".join(f"{m:>20}" for m in names)]
         for row in self.table():
-            values = ("failed" if row[m] is None else f"{row[m]:.6g}" for m in self.metrics)
+            values = ("failed" if row[m] is None else f"{row[m]:.6g}" for m in names)
             lines.append(f"{row['rank']:>4}  {row['arch']}  " + "  ".join(f"{v:>20}" for v in values))
         return "\n".join(lines)
 
 
+def check_combine(how: str | None, metrics: Sequence[object]) -> str:
+    """The name of an aggregate, empty for none; UnknownName for another, UsageError for too few metrics."""
+    if not how:
+        return ""
+    if len(metrics) < 2:
+        raise UsageError(
+            f"{checked(how)} combines the ranks of several metrics, and {len(metrics)} is named.\n"
+            "  name two or more: --proxy fading_memory,layered_memory"
+        )
+    return checked(how)
+
+
 def ranked(
-    archs: Sequence[Architecture], results: Iterable[dict[str, Measurement]], metrics: Sequence[Metric]
+    archs: Sequence[Architecture],
+    results: Iterable[dict[str, Measurement]],
+    metrics: Sequence[Metric],
+    combine: str | None = None,
 ) -> Ranking:
     """Puts measured architectures in order; failed ones go last, and equal scores keep their order."""
-    places = [Place(a, r) for a, r in zip(archs, results, strict=True)]
-    first = metrics[0].label
+    how = check_combine(combine, metrics)
+    labels = tuple(m.label for m in metrics)
+    measured = list(results)
+    whole: list[float | None] = [None] * len(measured)
+    if how and measured:
+        goodness = [[r[name].goodness if r[name].ok else np.nan for name in labels] for r in measured]
+        whole = [None if np.isnan(v) else float(v) for v in aggregate(how, goodness)]
+    places = [Place(a, r, c) for a, r, c in zip(archs, measured, whole, strict=True)]
 
     def key(place: Place) -> tuple[bool, float]:
-        m = place.measurements[first]
+        if how:
+            return (place.combined is None, -(place.combined or 0.0))
+        m = place.measurements[labels[0]]
         return (not m.ok, -m.goodness if m.ok else 0.0)
 
-    return Ranking(tuple(m.label for m in metrics), tuple(sorted(places, key=key)))
+    return Ranking(labels, tuple(sorted(places, key=key)), how)

@@ -143,7 +143,7 @@ def search(
             log=log,
             trials=trials,
             resume=resume,
-            turned_away=evaluator.turned_away,
+            turned_away=None if isinstance(executor, Here) else evaluator.turned_away,
             progress=progress,
         )
 

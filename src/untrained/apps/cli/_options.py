@@ -30,6 +30,14 @@ Proxies = Annotated[
         " latency:batch=4,repeats=5. 'all' is every proxy.",
     ),
 ]
+Combine = Annotated[
+    str | None,
+    typer.Option(
+        "--combine",
+        metavar="mean_rank|log_rank|borda",
+        help="All the metrics together, by the ranks that each gives. No labels are needed.",
+    ),
+]
 Models = Annotated[
     list[str] | None,
     typer.Option(

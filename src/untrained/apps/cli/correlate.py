@@ -49,6 +49,15 @@ def correlate(
             "--versus", metavar="METRIC", help="Show each tau minus that of this one, with its interval."
         ),
     ] = None,
+    combine: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--combine",
+            metavar="mean_rank|log_rank|borda",
+            help="One more row: all the scores asked for together, by the ranks that each gives. May be"
+            " repeated.",
+        ),
+    ] = None,
     workers: Workers = None,
     device: Device = "cpu",
     json: Json = False,
@@ -63,6 +72,7 @@ def correlate(
     \b
     untrained correlate nas_bench_nlp --proxy fading_memory,hidden_covariance
     untrained correlate nas_bench_nlp --proxy published:all
+    untrained correlate nas_bench_nlp -p fading_memory,layered_memory --combine log_rank
     """
     from untrained.apps.cli._guard import tell
     from untrained.apps.cli._outputs import replaced, target
@@ -84,6 +94,7 @@ def correlate(
             limit=limit,
             seeds=seeds,
             versus=versus,
+            combine=split_names(combine) if combine else (),
             workers=workers,
             device=device,
             progress=tick,

@@ -9,6 +9,7 @@ import typer
 
 from untrained.apps.cli._options import (
     DEFAULT,
+    Combine,
     Device,
     Json,
     Models,
@@ -34,6 +35,7 @@ def rank(
     ] = None,
     model: Models = None,
     proxy: Proxies = DEFAULT,
+    combine: Combine = None,
     top: Annotated[
         int | None, typer.Option("--top", metavar="K", min=1, help="Print the best K only.")
     ] = None,
@@ -47,13 +49,17 @@ def rank(
 ) -> None:
     """Rank architectures, or models on disk, by the first metric.
 
-    The other metrics are shown beside it.
+    The other metrics are shown beside it. With --combine all of them decide: a network is compared with the
+    others of the file by each, and its ranks are put together. mean_rank is their mean, log_rank the sum of
+    their logarithms, which asks for networks that are bad by none; both take a metric without a number as
+    the worst rank. borda is the share of duels won, and leaves such a metric out.
 
     With --json: a list of records, each with its rank, values and architecture (or model); what has no score
     comes last, with the reason.
 
     \b
     untrained rank cells.jsonl --proxy fading_memory,params --top 10
+    untrained rank cells.jsonl -p fading_memory,layered_memory,gated_memory --combine log_rank
     untrained rank --model mine --model other/config.json -p depth_width_rank
     """
     from untrained.apps.cli._measuring import Tally
@@ -69,6 +75,7 @@ def rank(
         ranking = api.rank(
             found,
             names,
+            combine=combine,
             text=text,
             scale=scale,
             seeds=seeds,
@@ -76,19 +83,20 @@ def rank(
             device=device,
             progress=tick,
         )
-    for place in ranking:  # without the first metric there is no order, whatever the others say
-        tally.see({ranking.metrics[0]: place.measurements[ranking.metrics[0]]})
+    # Without the first metric there is no order, whatever the others say; an aggregate needs any of them.
+    deciding = ranking.metrics if ranking.combine else ranking.metrics[:1]
+    for place in ranking:
+        tally.see({name: place.measurements[name] for name in deciding})
     places = list(ranking)[:top]
     reasons = dict.fromkeys(m.reason for p in ranking for m in p.measurements.values() if m.reason)
     if json:
-        print_records(_record(i, place) for i, place in enumerate(places, 1))
+        print_records(_record(i, place, ranking) for i, place in enumerate(places, 1))
     else:
         print_table(_table(ranking, places))
-        first = ranking[0].measurements[ranking.metrics[0]]
         shown = (
             f"the best {len(places):,} of {len(ranking):,}" if len(places) < len(ranking) else "best first"
         )
-        print(f"{shown} by {first.metric}: {first.better} is better")
+        print(f"{shown} by {_order(ranking)}")
         print_notes([*_notes(places), *reasons], most=10 if model else 5)
     tally.end()
 
@@ -114,14 +122,22 @@ def _notes(places: list[Place]) -> list[str]:
     return [f"{p.architecture.id}: {n}" for p in places for n in getattr(p.architecture, "notes", ())]
 
 
-def _record(rank: int, place: Place) -> dict[str, Any]:
+def _order(ranking: Ranking) -> str:
+    """What decides, and which way."""
+    if ranking.combine:
+        return f"{ranking.combine} of {len(ranking.metrics)} metrics: higher is better"
+    first = ranking[0].measurements[ranking.metrics[0]]
+    return f"{first.metric}: {first.better} is better"
+
+
+def _record(rank: int, place: Place, ranking: Ranking) -> dict[str, Any]:
     """Flat values as `Ranking.table` has them, and what the next command needs."""
     measured = place.measurements
     reasons = [m.reason for m in measured.values() if m.reason]
     return {
         "rank": rank,
         "arch": place.architecture.id,
-        **{name: m.value for name, m in measured.items()},
+        **ranking.values(place),
         **({"spread": spreads} if (spreads := _spreads(place)) else {}),
         **({"reason": "; ".join(reasons)} if reasons else {}),
         **_identity(place.architecture),
@@ -151,6 +167,8 @@ def _table(ranking: Ranking, places: list[Place]) -> Table:
             else number(m.value, 6) + ("" if m.spread is None else f" +- {number(m.spread, 2)}")
             for m in measured
         ]
-        rows.append([str(i), place.architecture.id, *cells])
+        whole = ["failed" if place.combined is None else number(place.combined, 6)] if ranking.combine else []
+        rows.append([str(i), place.architecture.id, *whole, *cells])
     metrics = [Column(name, spare=i) for i, name in enumerate(ranking.metrics)]
-    return table(["rank", Column("id", left=True), *metrics], rows)
+    first = [Column(ranking.combine)] if ranking.combine else []
+    return table(["rank", Column("id", left=True), *first, *metrics], rows)
