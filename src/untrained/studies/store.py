@@ -244,7 +244,7 @@ class Store:
 
     def _steadily(self, work: Callable[[], T], more: str = "") -> T:
         """What `work` returns. Where a server has gone away, it is asked again for a while."""
-        started, pause = time.monotonic(), PAUSES[0]
+        started, pause, away = time.monotonic(), PAUSES[0], False
         while True:
             try:
                 with explained(self.location, more):
@@ -252,17 +252,17 @@ class Store:
             except NotNow as error:
                 if time.monotonic() - started + pause > ABSENCE:
                     raise
-                if not self._lost:
+                if not away:
                     said = str(error).partition("\n")[0]
                     logger.warning("%s; trying again for %.0f s", said, ABSENCE)
-                self._lost = True
+                self._lost = away = True
                 with suppress(exc.SQLAlchemyError):
                     self._connection.rollback()
                     self._connection.invalidate()  # the next transaction connects anew
                 time.sleep(pause)
                 pause = min(2 * pause, PAUSES[1])
             else:
-                if self._lost:
+                if away:  # not where Ctrl-C alone has cost the connection
                     logger.warning("the store %s answers again; nothing was lost", self.location)
                 self._lost = False
                 return found
