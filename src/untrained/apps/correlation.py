@@ -19,7 +19,7 @@ from untrained.core import registry
 from untrained.core.aggregate import aggregate
 from untrained.core.benchmark import Benchmark, Row, Target
 from untrained.core.errors import BadData, UnknownName
-from untrained.core.metric import Metric, metric
+from untrained.core.metric import FORMULA, Metric, metric
 from untrained.core.statistics import agreement, kendall_tau, kendall_tau_a, paired_bootstrap
 
 PUBLISHED = "published:"
@@ -137,7 +137,7 @@ def _scored_for(versus: str, lab: Lab, rows: Sequence[Row]) -> list[str]:
         return [versus]
     bare = versus.partition(":")[0]
     metrics = registry.names("proxy") + registry.names("cost")
-    if bare in metrics:
+    if bare in metrics or versus.endswith(FORMULA):
         return [versus]
     if bare.partition(".")[0] in metrics:
         return [bare.partition(".")[0] + versus.removeprefix(bare)]
@@ -294,9 +294,7 @@ def _record(
     versus: str | None,
     of: Sequence[str],
 ) -> dict[str, Any] | None:
-    known = [
-        i for i, r in enumerate(rows) if target.name in r.truth and all(_could_have(n, r) for n in of)
-    ]
+    known = [i for i, r in enumerate(rows) if target.name in r.truth and all(_could_have(n, r) for n in of)]
     use = [i for i in known if signed[name][i] is not None]
     if len({labels[i] for i in use}) < 3:
         return None

@@ -22,7 +22,7 @@ class Place:
     measurements: dict[str, Measurement]
     """by metric as typed"""
     combined: float | None = None
-    """the aggregate of its ranks, higher for better; None where none was asked for, or no metric has a number"""
+    """the aggregate of its ranks, higher for better; None where none was asked for, or no metric has one"""
 
 
 @dataclass(frozen=True)

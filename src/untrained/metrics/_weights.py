@@ -62,6 +62,15 @@ def output_axes(model: nn.Module, weights: Sequence[nn.Parameter]) -> list[int]:
     return [1 if id(w) in turned else 0 for w in weights]
 
 
+def by_layer_of(probe: Probe, tensors: Sequence[Tensor]) -> list[list[Tensor]]:
+    """Tensors that go with `probe.weights()`, one list a layer; those of no layer are left out."""
+    layers: dict[int, list[Tensor]] = {}
+    for tensor, layer in zip(tensors, _layers(probe.model, probe.weights()), strict=True):
+        if layer is not None:
+            layers.setdefault(layer, []).append(tensor)
+    return [found for _, found in sorted(layers.items())]
+
+
 def _layers(model: nn.Module, weights: Sequence[nn.Parameter]) -> list[int | None]:
     """The layer of each weight, counted from 0: the first number in its name, as in `blocks.3.ffn.down`.
 

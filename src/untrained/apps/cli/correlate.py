@@ -72,7 +72,7 @@ def correlate(
     \b
     untrained correlate nas_bench_nlp --proxy fading_memory,hidden_covariance
     untrained correlate nas_bench_nlp --proxy published:all
-    untrained correlate nas_bench_nlp -p fading_memory,layered_memory --combine log_rank
+    untrained correlate nas_bench_nlp -p swap,fading_memory --combine log_rank
     """
     from untrained.apps.cli._guard import tell
     from untrained.apps.cli._outputs import replaced, target

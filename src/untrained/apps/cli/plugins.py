@@ -15,6 +15,7 @@ PLURALS = {
     "space": "spaces",
     "proxy": "proxies",
     "cost": "costs",
+    "predictor": "predictors",
     "strategy": "strategies",
     "benchmark": "benchmarks",
 }
@@ -24,7 +25,8 @@ WIDTH = 110  # columns of a card; formulas are written that wide
 def list_(context: typer.Context, json: Json = False, usage: Help = False) -> None:
     """List the plug-ins by kind, one line each.
 
-    KIND is space, proxy, cost, strategy or benchmark; without it, all are listed. No plug-in is loaded.
+    KIND is space, proxy, cost, predictor, strategy or benchmark; without it, all are listed. No plug-in is
+    loaded.
     """
     from untrained.apps.cli._screen import on_terminal, print_heading, print_records, width
     from untrained.core import registry

@@ -59,7 +59,7 @@ def rank(
 
     \b
     untrained rank cells.jsonl --proxy fading_memory,params --top 10
-    untrained rank cells.jsonl -p fading_memory,layered_memory,gated_memory --combine log_rank
+    untrained rank cells.jsonl -p fading_memory,gated_memory --combine log_rank
     untrained rank --model mine --model other/config.json -p depth_width_rank
     """
     from untrained.apps.cli._measuring import Tally

@@ -31,10 +31,11 @@ def az_nas(probe: Probe) -> Parts:
     Source:  Lee and Ham 2024 (AZ-NAS), arXiv:2403.19232
     Differs: the paper adds ln(rank / candidates) of each part over a pool of candidates; one network has no
         rank, so the whole is ours: the parts' logarithms, each growing with its part. Their aggregate over
-        a pool is there for any proxies: `untrained rank --combine log_rank`. Progressivity, the least growth of expressivity between stages of
-        a convolutional network, is left out: a language model has one stage. Text instead of random
-        images; the first layer's input is the embedding output. Each layer must read the very tensor that
-        the one below wrote down; where a network writes a copy there is no score
+        a pool is there for any proxies: `untrained rank --combine log_rank`. Progressivity, the least growth
+        of expressivity between stages of a convolutional network, is left out: a language model has one
+        stage. Text instead of random images; the first layer's input is the embedding output. Each layer
+        must read the very tensor that the one below wrote down; where a network writes a copy there is no
+        score
     """
     run = probe.graph("block")
     features = [run.embedded, *(layer[-1] for layer in run.tape["block"])]
