@@ -13,13 +13,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from untrained.apps.api import calibrate as calibrate
     from untrained.apps.api import compare as compare
     from untrained.apps.api import correlate as correlate
+    from untrained.apps.api import features as features
     from untrained.apps.api import rank as rank
     from untrained.apps.api import rng as rng
     from untrained.apps.api import score as score
     from untrained.apps.api import search as search
     from untrained.apps.api import space as space
+    from untrained.apps.discovering import discover as discover
     from untrained.core.architecture import Architecture as Architecture
     from untrained.core.benchmark import benchmark as benchmark
     from untrained.core.metric import Measurement as Measurement
@@ -34,7 +37,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "apps.api": ("compare", "correlate", "rank", "rng", "score", "search", "space"),
+    "apps.api": ("calibrate", "compare", "correlate", "features", "rank", "rng", "score", "search", "space"),
+    "apps.discovering": ("discover",),
     "core.architecture": ("Architecture",),
     "core.benchmark": ("benchmark",),
     "core.errors": ("UntrainedError", "UsageError"),

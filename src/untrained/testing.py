@@ -8,24 +8,28 @@ Ours are checked by these because their files exist; a package outside can check
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 import torch
 
 from untrained.core import registry
 from untrained.core.architecture import Architecture
 from untrained.core.benchmark import Benchmark
 from untrained.core.errors import InvalidArchitecture, UsageError
-from untrained.core.metric import Measurement, Metric
+from untrained.core.metric import Measurement, Metric, read_card
+from untrained.core.predictor import Predictor, from_json
 from untrained.core.space import Shape, Space
+from untrained.core.statistics import kendall_tau
 from untrained.core.strategy import Ask, Strategy
 from untrained.core.strategy import make as make_strategy
 from untrained.core.study import Trial
@@ -232,6 +236,52 @@ def check_benchmark(name: str) -> None:
         assert file.licence
     missing = [word for word in ("Source", "Licence", "Rows", "Bytes") if f"{word}:" not in _doc(type(found))]
     assert not missing, f"benchmark {name}: the docstring lacks {', '.join(missing)}"
+
+
+def check_predictor(name: str) -> None:
+    """A predictor fits few rows, refuses bad ones, tells finite numbers, and is the same after a file."""
+    made: type[Predictor] = registry.get("predictor", name)
+    assert made.name == name, f"the file {name}.py registers {made.name!r}"
+    missing = [s for s in CARD if not read_card(inspect.getdoc(made) or "").get(s)]
+    assert not missing, f"predictor {name}: the card lacks {', '.join(missing)}"
+    rng = np.random.default_rng(7)
+    table = rng.normal(size=(40, 6))
+    table[:, 4] = 1.0  # a column that never changes
+    truth = table[:, 0] + 0.5 * table[:, 1]
+    for labels in (2, 5, 30):
+        for prior in (-1, 0):
+            fitted = made(prior=prior).fit(table[:labels], truth[:labels], table)
+            mean, deviation = fitted.predict(table)
+            assert mean.shape == deviation.shape == (40,)
+            assert np.isfinite(mean).all(), f"predictor {name}: a mean is not finite"
+            assert np.isfinite(deviation).all(), f"predictor {name}: a deviation is not finite"
+            assert (deviation >= 0).all(), f"predictor {name}: a deviation is negative"
+            again = from_json(fitted.to_json()).predict(table)
+            same = np.array_equal(mean, again[0]) and np.array_equal(deviation, again[1])
+            assert same, f"predictor {name} differs after it was saved"
+    seen = made().fit(table[:30], truth[:30], table)
+    turned = rng.permutation(30)
+    shuffled = made().fit(table[turned], truth[turned], table[rng.permutation(40)])
+    here, there = seen.predict(table[30:])[0], shuffled.predict(table[30:])[0]
+    assert kendall_tau(here, truth[30:]) > 0.3, f"predictor {name} learns no sum of two features"
+    assert kendall_tau(here, there) > 0.3, f"predictor {name}: the order of the rows changes what it learns"
+    broken = table[:5].copy()
+    broken[2, 3] = math.nan
+    gap = np.array([1.0, 2.0, math.nan, 3.0, 4.0])
+    bad = [(table[:5], np.ones(5)), (table[:5], gap), (table[:1], truth[:1]), (table[:0], truth[:0])]
+    for X, y in [*bad, (table[:5], truth[:4]), (broken, truth[:5])]:
+        _refused(name, partial(made().fit, X, y))
+    _refused(name, partial(made(prior=6).fit, table[:5], truth[:5]))
+    _refused(name, partial(made().predict, table))
+    _refused(name, partial(seen.predict, table[:, :3]))
+
+
+def _refused(name: str, act: Callable[[], object]) -> None:
+    try:
+        act()
+    except UsageError:
+        return
+    raise AssertionError(f"predictor {name} accepts what it cannot learn from")
 
 
 def golden(path: Path, found: dict[str, Any], *, write: bool) -> None:

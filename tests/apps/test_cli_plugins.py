@@ -71,5 +71,5 @@ def test_show_of_a_name_in_two_kinds_shows_both(run):
 
 
 def test_show_of_an_unknown_name_offers_the_nearest_of_all_kinds(wrong):
-    assert "Did you mean 'random_search'?" in wrong("show", "random_serch")
+    assert "Did you mean 'random_search'" in wrong("show", "random_serch")
     assert "Did you mean 'params'" in wrong("show", "parms")

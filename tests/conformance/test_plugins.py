@@ -27,6 +27,7 @@ class Toy(Space):
 
 LEARNED = GptDecoder.of(width=64, heads=[4, 2], inner=[96, 80], vocabulary=2_000, context=64)
 NETWORKS = {"gpt_decoder": LEARNED}  # where the smallest of some samples will not do: dss needs positions
+EXTRAS = {"random_forest": "sklearn", "xgboost": "xgboost"}
 KIND = {"rnn_cell": "recurrent", "bert_encoder": "transformer", "gpt_decoder": "transformer"}
 
 
@@ -48,6 +49,13 @@ def test_proxies_share_passes_without_changing_each_other(space):
 @pytest.mark.parametrize("name", registry.names("cost"))
 def test_cost(name):
     testing.check_cost(name)
+
+
+@pytest.mark.parametrize("name", registry.names("predictor"))
+def test_predictor(name):
+    if name in EXTRAS:
+        pytest.importorskip(EXTRAS[name])
+    testing.check_predictor(name)
 
 
 @pytest.mark.parametrize("name", registry.names("space"))

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from untrained.core.architecture import Architecture
+from untrained.core.ensemble import Ensemble
 from untrained.core.errors import MissingExtra, UsageError
 from untrained.core.space import Space, choice
 from untrained.core.strategy import Ask, Strategy, make
@@ -21,7 +22,6 @@ from untrained.core.study import Trial
 from untrained.spaces.gpt_decoder import GptDecoder
 from untrained.spaces.rnn_cell import RnnCell
 from untrained.strategies._decisions import Bins, Declared, toward
-from untrained.strategies._ensemble import Ensemble
 from untrained.strategies._past import Past, targets
 from untrained.strategies.bananas import acquire
 from untrained.strategies.tpe import NEWEST, Counts, Tpe

@@ -7,11 +7,15 @@ from pathlib import Path
 from random import Random
 from typing import overload
 
+from untrained.apps.calibrating import FRESH, Calibration
+from untrained.apps.calibrating import calibrate as _calibrate
 from untrained.apps.comparing import Comparison, strategies_by_name
 from untrained.apps.comparing import compare as _compare
 from untrained.apps.correlation import Correlation
 from untrained.apps.correlation import correlate as _correlate
+from untrained.apps.featuring import FeatureTable, Replaced, tabulate
 from untrained.apps.foreign import Foreign, foreigners, rank_foreign
+from untrained.apps.labelled import check_kind, from_benchmark, from_csv
 from untrained.apps.parallel import Progress, measure_all
 from untrained.apps.probing import Lab, check_device, resolve
 from untrained.apps.ranking import Ranking, check_combine, ranked
@@ -301,5 +305,101 @@ def compare(
         target=target,
         cheap=cheap,
         directions={m.label: m.better for m in metrics},
+        progress=progress,
+    )
+
+
+def features(
+    archs: Iterable[Architecture],
+    *,
+    path: str | Path | None = None,
+    seed: int = 0,
+    text: str | Path | None = None,
+    scale: str = "probe",
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> FeatureTable:
+    """Statistics of untrained networks of one space, by architecture id; see `untrained.metrics.features`.
+
+    With a `path` (.csv, .jsonl, .parquet) what stands there is read and not measured again.
+    """
+    found = list(archs)
+    spaces = {a.space for a in found}
+    if len(spaces) != 1:
+        raise UsageError(f"features takes architectures of one space; got {sorted(spaces) or 'none at all'}")
+    place = lab(spaces.pop(), scale=scale, text=text, device=device)
+    for arch in found:
+        place.space.validate(arch)
+    return tabulate(place, found, seed=seed, path=None if path is None else Path(path), progress=progress)
+
+
+def calibrate(
+    what: str | Path,
+    *,
+    labels: Sequence[int] | None = None,
+    predictor: str = "ridge_on_ranks",
+    features: str | None = None,
+    prior: str | None = None,
+    target: str | None = None,
+    learn: str | None = None,
+    better: str | None = None,
+    columns: Sequence[str] = (),
+    draws: int = 20,
+    seed: int = 0,
+    choice: str = "deviation",
+    next: int = 0,
+    cache: str | Path | None = None,
+    replaced: Replaced | None = None,
+    data: str | Path | None = None,
+    scale: str = "probe",
+    text: str | Path | None = None,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Calibration:
+    """What N labels buy beyond a score without training, on a benchmark or a CSV of one's own.
+
+    `target` is the truth to predict and `learn` the one that labels are taken from. `prior` is a proxy (a
+    column of a CSV), or `none`; `cache` a file of features that is read and extended. See
+    `untrained.apps.calibrating` for the split and the records, `untrained.apps.labelled` for the CSV.
+    """
+    from untrained.benchmarks import folder
+
+    if str(what).lower().endswith(".csv"):
+        known = from_csv(
+            Path(what).expanduser(),
+            target=target,
+            better=better,
+            learn=learn,
+            kind=features or "statistics",
+            prior=prior,
+            columns=columns,
+        )
+    else:
+        check_kind(features or "both")
+        table: Benchmark = construct("benchmark", str(what))
+        place = lab(table.space, scale=scale, text=text, device=device)
+        rows = table.read(folder(type(table), None if data is None else str(data)), place.space).rows
+        keep = None if cache is None else Path(cache)
+        known = from_benchmark(
+            table,
+            rows,
+            place,
+            target=target,
+            learn=learn,
+            kind=features or "both",
+            prior=prior,
+            fresh=FRESH if next else 0,
+            seed=seed,
+            measured=lambda archs: tabulate(place, archs, path=keep, replaced=replaced, progress=progress),
+            progress=progress,
+        )
+    return _calibrate(
+        known,
+        labels=labels,
+        predictor=predictor,
+        draws=draws,
+        seed=seed,
+        choice=choice,
+        next=next,
         progress=progress,
     )

@@ -195,5 +195,7 @@ def _owner(name: str) -> Metric:
 def _label(name: str) -> str:
     """The name under which the objective's value is recorded: that of the metric, or of its part."""
     owner = _owner(name)
+    if owner.label == name:  # a formula's file has a dot in its name, and no parts
+        return name
     part = name.partition(":")[0].partition(".")[2]
     return f"{owner.label}.{part}" if part else owner.label

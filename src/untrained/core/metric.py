@@ -8,12 +8,14 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from importlib import import_module
 from typing import Any, Literal
 
 from untrained.core import registry
 from untrained.core.errors import InvalidArchitecture, MeasurementFailed, UnknownName, UsageError
 
 Better = Literal["higher", "lower"]
+FORMULA = ".json"  # how the name of a file ends that holds a formula
 SECTIONS = (
     "Formula",
     "Shapes",
@@ -198,8 +200,13 @@ def _decorator(
 def metric(text: str) -> Metric:
     """The proxy or cost of that name, with settings: `latency` or `fading_memory:draws=3`.
 
+    Or the formula of a file, `found.json`: `untrained discover` writes such.
+
     Raises UnknownName (nearest names of both kinds offered) or UsageError for a setting it has not.
     """
+    if text.strip().endswith(FORMULA):
+        made: Metric = import_module("untrained.metrics.formulas").from_file(text.strip())
+        return made
     name, _, tail = text.strip().partition(":")
     kind = "cost" if name in registry.names("cost") else "proxy"
     if name not in registry.names(kind):

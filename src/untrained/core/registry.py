@@ -22,6 +22,7 @@ ROOMS = {
     "space": "untrained.spaces",
     "proxy": "untrained.metrics.proxies",
     "cost": "untrained.metrics.costs",
+    "predictor": "untrained.metrics.predictors",
     "strategy": "untrained.strategies",
     "benchmark": "untrained.benchmarks",
 }
@@ -29,6 +30,7 @@ GROUPS = {
     "space": "untrained.spaces",
     "proxy": "untrained.proxies",
     "cost": "untrained.costs",
+    "predictor": "untrained.predictors",
     "strategy": "untrained.strategies",
     "benchmark": "untrained.benchmarks",
 }

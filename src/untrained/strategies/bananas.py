@@ -9,11 +9,11 @@ import numpy as np
 from scipy.special import log_ndtr, ndtr
 
 from untrained.core.architecture import Architecture
+from untrained.core.ensemble import Ensemble
 from untrained.core.errors import UsageError
 from untrained.core.space import Space
 from untrained.core.strategy import Strategy, strategy
 from untrained.strategies._decisions import Declared, Real
-from untrained.strategies._ensemble import Ensemble
 from untrained.strategies._past import Past, highest, targets
 from untrained.strategies._pool import Pools, fill
 

@@ -9,9 +9,12 @@ import typer
 
 from untrained.apps.cli._guard import guarded
 from untrained.apps.cli._options import Help
+from untrained.apps.cli.calibrate import calibrate
 from untrained.apps.cli.compare import compare
 from untrained.apps.cli.correlate import correlate
 from untrained.apps.cli.data import get, list_files, verify
+from untrained.apps.cli.discover import discover
+from untrained.apps.cli.features import features
 from untrained.apps.cli.plugins import list_, show
 from untrained.apps.cli.rank import rank
 from untrained.apps.cli.report import report
@@ -46,6 +49,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "search": search,
     "correlate": correlate,
     "compare": compare,
+    "calibrate": calibrate,
+    "features": features,
+    "discover": discover,
     "report": report,
 }
 DATA: dict[str, Callable[..., None]] = {"list": list_files, "get": get, "verify": verify}
