@@ -159,7 +159,7 @@ def search(
     maximize: str | Sequence[str] = (),
     minimize: str | Sequence[str] = (),
     where: str = "",
-    strategy: str = "regularized_evolution",
+    strategy: str | None = None,
     trials: int = 1_000,
     seed: int = 0,
     store: str | Path | None = None,
@@ -185,7 +185,8 @@ def search(
     `resume=True` goes on with a search that was stopped or is to be extended. The same seed gives the same
     study, event by event.
 
-    `batch` architectures are asked for at once. `workers` measures them in as many processes, `ray` on a
+    Without a `strategy`, one objective is searched by regularized_evolution and several by nsga2. `batch`
+    architectures are asked for at once. `workers` measures them in as many processes, `ray` on a
     cluster (its address, or `local`); the result is the same for any number. With `synchronous=False` the
     next one is asked for as soon as a worker is idle, which is faster and depends on timing. A trial that
     takes longer than `time_limit` seconds has failed. `fidelities` are cheaper metrics, cheapest first, for

@@ -28,6 +28,7 @@ from untrained.studies.run import run
 from untrained.studies.store import Store
 
 Names = str | Sequence[str]
+USUAL = ("regularized_evolution", "nsga2")  # for one objective, for several
 BATCH = 8  # asked for at once: enough to keep some workers busy, few enough to learn from soon
 
 
@@ -76,7 +77,7 @@ def search(
     maximize: Names = (),
     minimize: Names = (),
     where: str = "",
-    strategy: str = "regularized_evolution",
+    strategy: str | None = None,
     trials: int = 1_000,
     seed: int = 0,
     store: str | Path | None = None,
@@ -94,7 +95,8 @@ def search(
     """Asks `strategy` for `trials` architectures and measures them; everything is checked beforehand.
 
     Without `workers` and `ray` they are measured in this process. A synchronous search has the same result
-    for any number of workers; `batch` is part of what is asked. `time_limit` is in seconds a trial.
+    for any number of workers; `batch` is part of what is asked. `time_limit` is in seconds a trial. The
+    strategy is `USUAL` where none is named; docs/strategies.md says why.
     """
     objectives = [(n, "higher") for n in _listed(maximize)] + [(n, "lower") for n in _listed(minimize)]
     if not objectives:
@@ -102,6 +104,7 @@ def search(
     for name, number in (("trials", trials), ("batch", batch)):
         if number < 1:
             raise UsageError(f"{name}={number}; take 1 or more")
+    strategy = strategy or USUAL[len(objectives) > 1]
     limits = Where.parse(where, known=_known(lab.space))
     cheaper = [metric(name) for name in _listed(fidelities)]
     metrics = _metrics([n for n, _ in objectives], limits, _listed(also), lab.space)

@@ -36,13 +36,14 @@ def search(
         typer.Option("--where", metavar="EXPR", help='A constraint: "params <= 8e6 and latency < 20".'),
     ] = "",
     strategy: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--strategy",
             metavar="NAME[:opt=val,...]",
-            help="How the next one is chosen; see: untrained list strategy",
+            help="How the next one is chosen; see: untrained list strategy"
+            "  [default: regularized_evolution; for several objectives nsga2]",
         ),
-    ] = "regularized_evolution",
+    ] = None,
     trials: Annotated[
         int,
         typer.Option(
