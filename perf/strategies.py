@@ -44,8 +44,9 @@ win here: with fifty looks evolution has hardly begun. Its first fifty are rando
 random search. But a score of ours costs milliseconds and a search has thousands of trials; on the made-up
 spaces of our tests evolution had caught up with what models the space after some hundred trials, and its asks
 cost less. Where a look is dear, or there are few: `tpe` needs no cheaper metric; with one (`--fidelity`),
-`zero_cost_warmup` and `successive_halving` are better than anything that looks once, and with two or more
-there is `robot`. `variation_aware` spends its looks on repeats, which a table without spread cannot reward.
+`zero_cost_warmup` and `successive_halving` were as good as all that look once, or better, and with two
+or more there is `robot`. `variation_aware` spends its looks on repeats, which a table without spread cannot
+reward.
 
 Made by `python perf/strategies.py --data ../shared/data --runs {runs} --slow-runs {slow_runs}`.
 """
