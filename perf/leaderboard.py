@@ -171,6 +171,7 @@ def section(name: str, table: Scored) -> str:
         p: np.array(table.columns[p]) for p in dict.fromkeys(PLAIN) if p in table.columns and p not in signed
     }
     plain |= {p: signed[p] for p in SIZES if p in signed}
+    plain = {p: v for p, v in plain.items() if np.isfinite(v).all()}  # a cell has no attention to count
     size = np.array(table.columns["params_nonembedding"])
     truth, ids = np.array(table.truth), np.array(table.ids)
     gap = next(t.gap for t in construct("benchmark", typed).targets if t.name == target)
