@@ -31,9 +31,7 @@ def test_list(run, both):
     said = run("studies", "list", both).stdout
     assert said.splitlines()[0].split() == ["study", "trials", "best", "value", "question"]
     assert said.index("free ") < said.index("small ")
-    assert (
-        "max depth_width_rank, min params where layers > 2 and params <= 2e7; nsga2" in said
-    )
+    assert "max depth_width_rank, min params where layers > 2 and params <= 2e7; nsga2" in said
     records = json.loads(run("studies", "list", both, "--json").stdout)
     assert [(r["study"], r["trials"]) for r in records] == [("free", 5), ("small", 12)]
     best = load(both, study="small").best
