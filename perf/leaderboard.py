@@ -59,11 +59,11 @@ The plain sizes and simple orders stand first, in italics, each taken as "more i
 - partial: Spearman's rho with that size held fixed.
 - *beats* is yes where the whole 95 % interval of tau-a minus that of the best plain order lies above 0. With
   some fifty proxies in a table, one or two would do so by chance; an interval that ends near 0 says little.
-- s/network: seconds on one core of a shared machine, when all are asked together. A pass that several proxies
-  share is counted for the first of them.
+- s/network: seconds on one core of a machine that was busy with other work too, when all are asked together.
+  A pass that several proxies share is counted for the first of them. `perf/sharing.py` measures it properly.
 
-Some of these rows shaped our own proxies; their cards say which. Half of each truth's networks at most is at
-hand here, and whoever has the rest can run the same command.
+Some of these rows shaped our own proxies; their cards say which. The tables at hand are parts of what their
+authors published; whoever has the rest can run the same command.
 
 Made by `python perf/leaderboard.py --data ../shared/data --text ../shared/data/text/wikitext2_valid.txt`.
 """
@@ -171,7 +171,8 @@ def section(name: str, table: Scored) -> str:
         p: np.array(table.columns[p]) for p in dict.fromkeys(PLAIN) if p in table.columns and p not in signed
     }
     plain |= {p: signed[p] for p in SIZES if p in signed}
-    plain = {p: v for p, v in plain.items() if np.isfinite(v).all()}  # a cell has no attention to count
+    # A cell has no attention to count, and all of one depth have one order.
+    plain = {p: v for p, v in plain.items() if np.isfinite(v).all() and np.ptp(v) > 0}
     size = np.array(table.columns["params_nonembedding"])
     truth, ids = np.array(table.truth), np.array(table.ids)
     gap = next(t.gap for t in construct("benchmark", typed).targets if t.name == target)
