@@ -84,7 +84,7 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def show_progress(done: int, total: int) -> None:
+def show_progress(done: int, total: int, trial: object) -> None:
     if sys.stderr.isatty():
         print(f"\r{done}/{total} cells", end="" if done < total else "\r", file=sys.stderr, flush=True)
 

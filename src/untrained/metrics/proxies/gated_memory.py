@@ -20,8 +20,8 @@ def gated_memory(probe: Probe) -> Parts:
         against 0.71 and 0.68 for fading_memory, better half 0.55 and 0.55 against 0.29 and 0.25. The other
         half of the cells: 0.66 and 0.47 against 0.68 and 0.47, better half 0.43 and 0.47 against 0.39 and
         0.43; all intervals of the difference contain 0 there, and the lead, the number of gates, had been
-        seen on all cells before. A transformer has no cell whose gates could be counted, so no such score;
-        fading_memory without the credit it has
+        seen on all cells before. A transformer has no gates that could be counted, so it has no such
+        score, but that of fading_memory
     """
     count = getattr(probe.model, "gates", None)
     if count is None:
