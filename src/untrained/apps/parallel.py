@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 
 from untrained.apps.probing import Lab
 from untrained.core.architecture import Architecture
 from untrained.core.errors import UsageError
 from untrained.core.metric import Measurement, Metric
 from untrained.nn.numerics import quiet_numbers
+from untrained.studies.executors.processes import begin_worker
 
 Progress = Callable[[int, int], None]
 Measured = dict[str, Measurement]
@@ -76,18 +75,9 @@ def _results(
 def _begin(lab: Lab, labels: list[str], seeds: int) -> None:
     from untrained.apps.probing import resolve
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's to say
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    begin_worker()
     global _task
     _task = (lab, resolve(labels), seeds)
-
-
-def _end_with_parent() -> None:
-    """A main process that is killed cannot end its workers; they end themselves."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _one(arch: Architecture) -> Measured:

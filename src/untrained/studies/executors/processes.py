@@ -158,8 +158,7 @@ def _death(process: SpawnProcess) -> str:
 
 def _work(pipe: Connection, make: Callable[[], Evaluate]) -> None:
     """The life of a worker: one evaluator, then trial after trial."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's to say
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    begin_worker()
     try:
         evaluate = make()
         pipe.send(None)
@@ -172,6 +171,12 @@ def _work(pipe: Connection, make: Callable[[], Evaluate]) -> None:
         kind = UsageError if isinstance(error, UsageError) else UntrainedError
         said = str(error) if isinstance(error, UntrainedError) else "".join(format_exception(error))
         pipe.send((-1, kind(said)))
+
+
+def begin_worker() -> None:
+    """What a process does first that works for another one: it leaves Ctrl-C to it, and ends with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
