@@ -21,6 +21,7 @@ from untrained.core.strategy import make
 from untrained.core.study import EventLog, Question, Study, Trial
 from untrained.core.where import Where
 from untrained.studies import store
+from untrained.studies.control import Control
 from untrained.studies.evaluator import Evaluator
 from untrained.studies.executors.here import Here
 from untrained.studies.run import run
@@ -78,6 +79,7 @@ def search(
     pause: float = 0.0,
     resume: bool = False,
     progress: Callable[[int, int, Trial], None] | None = None,
+    control: Control | None = None,
     **changed: Any,
 ) -> Study:
     asked = question(**changed)
@@ -97,6 +99,7 @@ def search(
         trials=trials,
         resume=resume,
         progress=progress,
+        control=control,
     )
 
 

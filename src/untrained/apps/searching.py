@@ -20,6 +20,7 @@ from untrained.core.study import Question, Study, Trial
 from untrained.core.where import Where
 from untrained.nn.numerics import quiet_numbers
 from untrained.nn.probe import Probe
+from untrained.studies.control import Control
 from untrained.studies.evaluator import Evaluator
 from untrained.studies.executors import Evaluate, Executor
 from untrained.studies.executors.here import Here
@@ -148,6 +149,7 @@ def search(
             resume=resume,
             turned_away=None if isinstance(executor, Here) else evaluator.turned_away,
             progress=progress,
+            control=None if store is None else Control(log),
         )
 
 

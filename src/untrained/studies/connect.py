@@ -13,7 +13,7 @@ from sqlalchemy.pool import NullPool
 
 from untrained.core.errors import BadStore, MissingExtra
 from untrained.studies.events import ANOTHER
-from untrained.studies.lock import only_writer
+from untrained.studies.lock import held, only_writer
 from untrained.studies.place import EITHER, NotNow, Place
 
 APPLICATION = 0x556E7472  # "Untr", in the header of our SQLite files
@@ -27,16 +27,47 @@ def connected(place: Place, *, write: bool) -> Iterator[Connection]:
     with ExitStack() as stack:
         if place.path is not None and write:
             stack.enter_context(only_writer(place.path))
-        engine = (
-            _server(place.url, place.shown) if place.url is not None else _sqlite(place.path, write=write)
-        )
-        stack.callback(engine.dispose)
-        connection = stack.enter_context(engine.connect())
+        connection = stack.enter_context(_opened(place, "rwc" if write else "ro"))
         if place.url is None:
             _claim(connection, place.shown, write=write)
             if write:
                 stack.callback(_tidy, connection)
         yield connection
+
+
+@contextmanager
+def beside(place: Place) -> Iterator[Connection]:
+    """A connection that may write while another process is the writer: for `control.py`, not for the log."""
+    place.check(write=False)
+    with _opened(place, "rw") as connection:
+        if place.url is None:
+            _claim(connection, place.shown, write=False)
+        yield connection
+
+
+def is_written_to(connection: Connection, place: Place, study: int) -> bool:
+    """Whether some process holds the lock of the writer: of the file, or of that study on a server."""
+    if place.path is not None:
+        return held(place.path)
+    if connection.dialect.name != "postgresql":
+        return False
+    asked = text(
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2"
+        " AND classid = :application AND objid = :study"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    found = connection.execute(asked, {"application": APPLICATION, "study": study})
+    return bool(found.scalar_one())
+
+
+@contextmanager
+def _opened(place: Place, mode: str) -> Iterator[Connection]:
+    engine = _server(place.url, place.shown) if place.url is not None else _sqlite(place.path, mode)
+    try:
+        with engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()
 
 
 def take_study(connection: Connection, place: Place, study: int) -> None:
@@ -65,18 +96,20 @@ def _server(url: URL, shown: str) -> Engine:
         raise BadStore(f"the store {shown} needs {package}.\n  install: pip install {package}") from None
 
 
-def _sqlite(path: Path | None, *, write: bool) -> Engine:
-    """SQLite in transactions that we begin ourselves; Python's own would leave out the making of tables."""
+def _sqlite(path: Path | None, mode: str) -> Engine:
+    """SQLite in transactions that we begin ourselves; Python's own would leave out the making of tables.
+
+    `mode` is SQLite's: `ro`, `rw`, or `rwc`, which makes the file too.
+    """
 
     def connect() -> sqlite3.Connection:
-        file = ":memory:" if path is None else f"file:{quote(str(path.absolute()))}"
-        target = file if path is None or write else f"{file}?mode=ro"
+        target = ":memory:" if path is None else f"file:{quote(str(path.absolute()))}?mode={mode}"
         return sqlite3.connect(
             target, PATIENCE, isolation_level=None, check_same_thread=False, uri=path is not None
         )
 
     engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
-    if write:
+    if mode != "ro":
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     return engine
 

@@ -101,17 +101,28 @@ class Digest:
         self._numbers.append(numbers)
         self._values.append(found)
 
+    def measured(self) -> tuple[npt.NDArray[np.uint64], Integers, Floats]:
+        """(ids (M,), numbers (M,), values (M, K)) of the trials that may be on the front, in the log's order.
+
+        Values are in the metrics' own directions.
+        """
+        if not self._numbers:
+            return np.empty(0, np.uint64), np.empty(0, np.int64), np.empty((0, 0))
+        if len(self._numbers) > 1:
+            self._ids = [np.concatenate(self._ids)]
+            self._numbers = [np.concatenate(self._numbers)]
+            self._values = [np.concatenate(self._values)]
+        return self._ids[0], self._numbers[0], self._values[0]
+
     def points(self, question: Question) -> tuple[Integers, Floats]:
         """(numbers (N,), scores (N, K)) as `Study.distinct` has them, best first by the first objective.
 
         Scores are turned so that higher is better. Several draws of one architecture are one point: the
         number of the first, the means of the scores.
         """
-        goals = len(question.objectives)
-        if not self._numbers:
-            return np.empty(0, np.int64), np.empty((0, goals))
-        ids, numbers = np.concatenate(self._ids), np.concatenate(self._numbers)
-        values = np.concatenate(self._values)
+        ids, numbers, values = self.measured()
+        if not len(numbers):
+            return np.empty(0, np.int64), np.empty((0, len(question.objectives)))
         scores = np.where([better == "higher" for _, better in question.objectives], values, -values)
         order = np.lexsort((numbers, ids))
         ids, numbers, scores = ids[order], numbers[order], scores[order]

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from untrained.core.errors import BadStore
+
+TRIES = 5  # to take a lock that somebody may only be looking at
+PAUSE = 0.02  # seconds between them
 
 if sys.platform == "win32":
     import msvcrt
@@ -45,7 +49,24 @@ def only_writer(path: Path) -> Iterator[None]:
             os.close(handle)
 
 
+def held(path: Path) -> bool:
+    """Whether a process holds the lock of that file now; a killed one's lock file does not count."""
+    real = path.resolve()
+    try:
+        handle = os.open(real.with_name(real.name + ".lock"), os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        _take(handle)  # for a moment; `_acquire` waits as long
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
 def _acquire(path: Path, beside: Path) -> int:
+    tries = TRIES
     while True:
         handle = os.open(beside, os.O_RDWR | os.O_CREAT, 0o644)
         try:
@@ -55,6 +76,9 @@ def _acquire(path: Path, beside: Path) -> int:
                 return handle
         except (BlockingIOError, PermissionError):
             os.close(handle)
+            if tries := tries - 1:
+                time.sleep(PAUSE)
+                continue
             raise BadStore(
                 f"another process is writing to {path}.\n"
                 "  wait until it ends, or name another store: --store NAME.db"

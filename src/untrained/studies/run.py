@@ -11,6 +11,7 @@ from untrained.core.errors import UntrainedError, UsageError
 from untrained.core.strategy import Ask, Strategy
 from untrained.core.study import EventLog, Question, Study, Trial
 from untrained.studies import events
+from untrained.studies.control import Control, Stopped
 from untrained.studies.evaluator import JOINT
 from untrained.studies.events import Key, Outcome
 from untrained.studies.executors import Executor
@@ -30,18 +31,22 @@ def run(
     resume: bool = False,
     turned_away: TurnAway | None = None,
     progress: Progress | None = None,
+    control: Control | None = None,
 ) -> Study:
     """Searches until the log holds `trials` trials; log and executor are the caller's to close.
 
     With `resume` it goes on where the log ends. A synchronous search then ends with the same log as one
     that was never stopped, whatever the number of workers. What was measured before is not measured again.
     `turned_away` gives the rejections that need no network, which then never travel to a worker.
-    `progress(done, total, trial)` is called for each new trial as soon as it is durable. Raises UsageError
+    `progress(done, total, trial)` is called for each new trial as soon as it is durable. Through `control`
+    people may ask for more trials, or for an end: `Stopped`, which is a KeyboardInterrupt. Raises UsageError
     where the log has another question.
     """
     known = _past(question, log, resume=resume)
-    search = _Search(question, strategy, executor, log, trials, turned_away, progress, known)
+    search = _Search(question, strategy, executor, log, trials, turned_away, progress, known, control)
     try:
+        if control is not None:
+            control.announce(trials)
         if question.synchronous:
             search.in_batches()
         else:
@@ -66,10 +71,11 @@ class _Search:
         turned_away: TurnAway | None,
         progress: Progress | None,
         known: list[Trial],
+        control: Control | None,
     ) -> None:
         self.question, self.strategy, self.executor = question, strategy, executor
         self.log, self.trials, self.turned_away, self.progress = log, trials, turned_away, progress
-        self.known = known
+        self.known, self.control = known, control
         self.reported = len(known)
         self.first: dict[Key, Trial] = {events.key(t): t for t in known if t.same_as is None}
 
@@ -80,14 +86,16 @@ class _Search:
 
         A batch that an earlier run left half-written is asked for again, which gives the same one.
         """
-        size, told = self.question.batch, 0
-        while len(self.known) < self.trials:
+        size, told, asked = self.question.batch, 0, -1
+        asks: list[Ask] = []
+        while self.goes_on():
             start = len(self.known) // size * size
             for trial in self.known[told:start]:
                 self.strategy.tell(trial)
             told = start
-            asks = self._asked(Random(f"{self.question.seed}/{start}"), size)
-            self._check_past(asks, start)
+            if start != asked:  # else the batch was cut short, and then more were asked for
+                asks, asked = self._asked(Random(f"{self.question.seed}/{start}"), size), start
+                self._check_past(asks, start)
             self._batch(asks[len(self.known) - start : self.trials - start])
         for trial in self.known[told:]:
             self.strategy.tell(trial)
@@ -128,7 +136,7 @@ class _Search:
         asked = len(self.known)  # luck goes on where the log ends
         flying: dict[int, list[Ask]] = {}  # by ticket, the one that was sent and its equals
         tickets: dict[Key, int] = {}
-        while len(self.known) < self.trials:
+        while self.goes_on():
             early: dict[int, Outcome] = {}
             while sum(map(len, flying.values())) < min(self.executor.slots, self.trials - len(self.known)):
                 for _ in range(TRIES):  # a strategy does not know what is under way
@@ -161,6 +169,23 @@ class _Search:
 
     # --- both ----------------------------------------------------------------------------------------
 
+    def goes_on(self) -> bool:
+        """Whether trials are missing; before the end it is asked once more whether somebody wants more."""
+        if len(self.known) >= self.trials:
+            self.heed(now=True)
+        return len(self.known) < self.trials
+
+    def heed(self, *, now: bool = False) -> None:
+        """Does what people have asked for. Raises Stopped where they want an end."""
+        if self.control is None:
+            return
+        wishes = self.control.look(now=now)
+        if wishes.trials > self.trials:
+            self.trials = wishes.trials
+            self.control.correct(self.trials)
+        if wishes.stop and len(self.known) < self.trials:
+            raise Stopped
+
     def _submit(self, ticket: int, ask: Ask, outcomes: dict[int, Outcome]) -> None:
         """To a worker, unless a number that needs no network turns it away here."""
         away = self.turned_away(ask.architecture) if self.turned_away else None
@@ -179,6 +204,7 @@ class _Search:
         self.log.append("trial", events.trial_body(trial))
         self.known.append(trial)
         self.report()
+        self.heed()
         return trial
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ untrained_meta     the version of these tables
 untrained_studies  name of a study -> its number
 untrained_events   (study, number) -> kind and body, canonical JSON; rows are only ever added
 untrained_notes    (study, number of its first event) -> what a batch of events came to; see `digest.py`
+untrained_control  (study, name) -> what is asked of a running search; no part of the log; see `control.py`
 """
 
 from __future__ import annotations
@@ -82,6 +83,14 @@ BATCHES = Table(
     Column("body", Text, nullable=False),
     sqlite_with_rowid=False,
 )
+CONTROL = Table(  # writers add it to stores that were made before there was one
+    "untrained_control",
+    TABLES,
+    Column("study", Integer, primary_key=True, autoincrement=False),
+    Column("name", String(32), primary_key=True),
+    Column("value", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -107,8 +116,8 @@ class Store:
     """
 
     def __init__(self, location: str | Path, *, write: bool = False, study: str | None = None) -> None:
-        self._place = place = Place.of(location)
-        self.location, self.write = place.shown, write
+        place = Place.of(location)
+        self.location, self.write, self.place = place.shown, write, place
         self._pending: list[
             tuple[dict[str, Any], Mapping[str, Any]]
         ] = []  # rows, and their bodies as objects
@@ -118,9 +127,9 @@ class Store:
         with ExitStack() as stack, explained(self.location):
             self._connection = stack.enter_context(connect.connected(place, write=write))
             with self._connection.begin():
-                self.study, self._study = self._find(study)
+                self.study, self.key = self._find(study)
                 if write:
-                    connect.take_study(self._connection, place, self._study)
+                    connect.take_study(self._connection, place, self.key)
                 self._next = self._count()
                 asked = self._question() if write else None
             self._goals = _goals(asked)
@@ -136,7 +145,7 @@ class Store:
 
         Raises BadStore where the database cannot take the batch; the batches before it stay.
         """
-        row = {"study": self._study, "number": self._next, "kind": kind, "body": canonical(body)}
+        row = {"study": self.key, "number": self._next, "kind": kind, "body": canonical(body)}
         if kind == "question" and self._next == 0:
             self._goals = _goals(body)
         self._pending.append((row, body))
@@ -161,7 +170,7 @@ class Store:
         """Every event as (kind, body), oldest first. A reader sees what the writer's batches hold by then."""
         self.flush()
         position = 0
-        wanted = select(EVENTS.c.number, EVENTS.c.kind, EVENTS.c.body).where(EVENTS.c.study == self._study)
+        wanted = select(EVENTS.c.number, EVENTS.c.kind, EVENTS.c.body).where(EVENTS.c.study == self.key)
         while True:
             # A query a chunk, and none left open: a long one would keep the writer's journal from shrinking.
             later = wanted.where(EVENTS.c.number >= position).order_by(EVENTS.c.number).limit(CHUNK)
@@ -173,17 +182,25 @@ class Store:
 
     def digest(self) -> tuple[Question, Digest]:
         """The question, and what all trials together came to, without reading them one by one."""
+        question, found = self.question(), Digest()
+        self.read_on(question, found)
+        return question, found
+
+    def question(self) -> Question:
+        """What the search was asked; raises NoStudy where nobody has written it yet."""
         self.flush()
-        with explained(self.location), self._transaction():
-            body = self._question()
+        body = self.transact(lambda connection: self._question())
         if body is None:
             raise NoStudy(self.location)
         try:
-            question = events.question_of(body)
+            return events.question_of(body)
         except events.UNREADABLE as error:
             raise events.damaged(self.location, "the question", error) from None
-        found = Digest()
-        wanted = select(BATCHES.c.first, BATCHES.c.body).where(BATCHES.c.study == self._study)
+
+    def read_on(self, question: Question, found: Digest) -> None:
+        """Adds to `found` what the log has come to since; the earlier notes are not read again."""
+        self.flush()
+        wanted = select(BATCHES.c.first, BATCHES.c.body).where(BATCHES.c.study == self.key)
         while True:
             later = wanted.where(BATCHES.c.first >= found.events)
             rows = self._rows(later.order_by(BATCHES.c.first).limit(NOTES))
@@ -198,13 +215,13 @@ class Store:
             except events.UNREADABLE as error:
                 raise events.damaged(self.location, f"the notes from event {before}", error) from None
             if len(rows) < NOTES:
-                return question, found
+                return
 
     def trials(self, question: Question, numbers: Sequence[int]) -> list[Trial]:
         """The trials of these numbers, in this order; none of them may be a repeat."""
         self.flush()
         found: dict[int, Trial] = {}
-        wanted = select(EVENTS.c.number, EVENTS.c.body).where(EVENTS.c.study == self._study)
+        wanted = select(EVENTS.c.number, EVENTS.c.body).where(EVENTS.c.study == self.key)
         for start in range(0, len(numbers), CHUNK):
             # The question is event 0, so trial n is event n + 1.
             places = [n + 1 for n in numbers[start : start + CHUNK]]
@@ -222,9 +239,18 @@ class Store:
         """Takes the study out of the store, for good; nothing can be appended afterwards."""
         self._pending, self._broken = [], True
         with explained(self.location), self._connection.begin():
-            for table in (BATCHES, EVENTS):
-                self._connection.execute(delete(table).where(table.c.study == self._study))
-            self._connection.execute(delete(STUDIES).where(STUDIES.c.id == self._study))
+            for table in (CONTROL, BATCHES, EVENTS):
+                self._connection.execute(delete(table).where(table.c.study == self.key))
+            self._connection.execute(delete(STUDIES).where(STUDIES.c.id == self.key))
+
+    def transact(self, work: Callable[[Connection], T]) -> T:
+        """What `work` returns, done in one transaction; after a server's absence perhaps a second time."""
+
+        def done() -> T:
+            with self._transaction():
+                return work(self._connection)
+
+        return self._steadily(done)
 
     def close(self) -> None:
         """Writes what is in memory and gives the lock back; a second call does nothing."""
@@ -276,7 +302,7 @@ class Store:
         self._lost = self._lost or self._connection.invalidated
         with self._connection.begin():
             if self._lost and self.write:
-                connect.take_study(self._connection, self._place, self._study)
+                connect.take_study(self._connection, self.place, self.key)
             yield
 
     def _commit(self) -> None:
@@ -289,7 +315,7 @@ class Store:
                 rows = [row for row, _ in self._pending]
                 self._connection.execute(insert(EVENTS), rows)
                 batch = [(row["kind"], body) for row, body in self._pending]
-                noted = {"study": self._study, "first": rows[0]["number"], "body": note(batch, self._goals)}
+                noted = {"study": self.key, "first": rows[0]["number"], "body": note(batch, self._goals)}
                 self._connection.execute(insert(BATCHES), [noted])
 
     def _drop_written(self) -> None:
@@ -300,7 +326,7 @@ class Store:
                 f"the store {self.location} has gone back: it held {first:,} events and now holds {stored:,}."
                 "\n  go on from there with --resume"
             )
-        wanted = select(EVENTS.c.body).where(EVENTS.c.study == self._study, EVENTS.c.number >= first)
+        wanted = select(EVENTS.c.body).where(EVENTS.c.study == self.key, EVENTS.c.number >= first)
         there = self._connection.execute(wanted.order_by(EVENTS.c.number)).scalars().all()
         ours = [row["body"] for row, _ in self._pending[: len(there)]]
         if list(there) != ours:
@@ -311,11 +337,7 @@ class Store:
         self._pending = self._pending[len(there) :]
 
     def _rows(self, wanted: Any) -> Sequence[Any]:
-        def read() -> Sequence[Any]:
-            with self._transaction():
-                return self._connection.execute(wanted).all()
-
-        return self._steadily(read)
+        return self.transact(lambda connection: connection.execute(wanted).all())
 
     # --- the small parts ------------------------------------------------------------------------------
 
@@ -327,6 +349,8 @@ class Store:
             connect.sign(connection)
             connection.execute(insert(META), {"key": "version", "value": str(VERSION)})
         found = _studies(connection, self.location)
+        if self.write:
+            CONTROL.create(connection, checkfirst=True)
         name = study or USUAL
         if study is None and not self.write and name not in found and len(found) == 1:
             (name,) = found
@@ -343,13 +367,13 @@ class Store:
 
     def _question(self) -> dict[str, Any] | None:
         wanted = select(EVENTS.c.body).where(
-            EVENTS.c.study == self._study, EVENTS.c.number == 0, EVENTS.c.kind == "question"
+            EVENTS.c.study == self.key, EVENTS.c.number == 0, EVENTS.c.kind == "question"
         )
         found = self._connection.execute(wanted).scalar()
         return None if found is None else self._parsed([found])[0]
 
     def _count(self) -> int:
-        last = select(func.coalesce(func.max(EVENTS.c.number), -1)).where(EVENTS.c.study == self._study)
+        last = select(func.coalesce(func.max(EVENTS.c.number), -1)).where(EVENTS.c.study == self.key)
         highest: int = self._connection.execute(last).scalar_one()
         return highest + 1
 
