@@ -12,6 +12,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from untrained.core.after_import import after_import
+
 if TYPE_CHECKING:
     from untrained.apps.api import calibrate as calibrate
     from untrained.apps.api import compare as compare
@@ -58,3 +60,10 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({"__version__", *(name for names in _HOMES.values() for name in names)})
+
+
+def _register() -> None:
+    import_module("untrained.nn.hf.register").register()
+
+
+after_import("transformers.models.auto.configuration_auto", _register)  # our models, in Hugging Face's lists
