@@ -15,7 +15,8 @@ MAY_IMPORT = {
     "strategies": {"core"},
     "benchmarks": {"core"},
     "studies": {"core"},
-    "apps": {"core", "nn", "spaces", "metrics", "strategies", "benchmarks", "studies"},
+    "training": {"core", "nn"},
+    "apps": {"core", "nn", "spaces", "metrics", "strategies", "benchmarks", "studies", "training"},
 }
 TOP = {"__init__", "__main__", "testing"}  # files beside the rooms; these may look into any
 

@@ -141,7 +141,7 @@ class Small(Benchmark):
     space = "rnn_cell"
     targets = (Target("loss", "nats", "lower"), Target("other", "nats", "lower"))
     files = ()
-    recipe = Recipe("text", 1, 1, 1, "SGD", 1.0)
+    recipe = Recipe("text", epochs=1, batch=1, length=1, optimizer="SGD", peak_lr=1.0)
 
     def read(self, folder, space):
         return Table(())

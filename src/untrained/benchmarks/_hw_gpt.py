@@ -53,7 +53,7 @@ class HwGpt(Benchmark):
 
     space: ClassVar[str] = "gpt_decoder"
     targets: ClassVar[tuple[Target, ...]] = tuple(TARGETS.values())
-    recipe: ClassVar[Recipe] = Recipe("not said", epochs=0, batch=0, length=1_024, optimizer="", lr=0.0)
+    recipe: ClassVar[Recipe] = Recipe("not said", length=1_024)
     published_names: ClassVar[tuple[str, ...]] = tuple(COUNTED.values())
 
     def read(self, folder: Path, space: Space) -> Table:

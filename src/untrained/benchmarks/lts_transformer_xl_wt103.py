@@ -31,5 +31,5 @@ class LtsTransformerXlWt103(Lts):
     corpus: ClassVar[Literal["wt103", "lm1b"]] = "wt103"
     files: ClassVar[tuple[File, ...]] = (file("random_TransXL_wt103"),)
     recipe: ClassVar[Recipe] = Recipe(
-        "WikiText-103", epochs=19, batch=256, length=192, optimizer="JITLamb", lr=0.01
+        "WikiText-103", epochs=19, batch=256, length=192, optimizer="JITLamb", peak_lr=0.01
     )

@@ -31,4 +31,4 @@ class LtsTransformerXlWt103Homogeneous(Lts):
     corpus: ClassVar[Literal["wt103", "lm1b"]] = "wt103"
     homogeneous: ClassVar[bool] = True
     files: ClassVar[tuple[File, ...]] = (file("random_TransXL_wt103_homogeneous"),)
-    recipe: ClassVar[Recipe] = Recipe("WikiText-103", epochs=0, batch=0, length=192, optimizer="", lr=0.0)
+    recipe: ClassVar[Recipe] = Recipe("WikiText-103", length=192)

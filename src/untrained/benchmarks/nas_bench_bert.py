@@ -96,7 +96,7 @@ class NasBenchBert(Benchmark):
         ),
     )
     recipe: ClassVar[Recipe] = Recipe(
-        "OpenWebText", epochs=1, batch=128, length=128, optimizer="AdamW", lr=5e-4, weight_decay=0.01
+        "OpenWebText", epochs=1, batch=128, length=128, optimizer="AdamW", peak_lr=5e-4, weight_decay=0.01
     )
     published_names: ClassVar[tuple[str, ...]] = tuple(COLUMNS.values())
 

@@ -75,7 +75,7 @@ class NasBenchNlp(Benchmark):
         batch=20,
         length=70,
         optimizer="Adam",
-        lr=1e-3,
+        peak_lr=1e-3,
         weight_decay=1.2e-6,
         clip=0.25,
     )

@@ -25,6 +25,7 @@ ROOMS = {
     "predictor": "untrained.metrics.predictors",
     "strategy": "untrained.strategies",
     "benchmark": "untrained.benchmarks",
+    "recipe": "untrained.training.recipes",
 }
 GROUPS = {
     "space": "untrained.spaces",
@@ -33,6 +34,7 @@ GROUPS = {
     "predictor": "untrained.predictors",
     "strategy": "untrained.strategies",
     "benchmark": "untrained.benchmarks",
+    "recipe": "untrained.recipes",
 }
 
 _added: dict[tuple[str, str], Any] = {}

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from untrained.core import registry
 from untrained.core.architecture import Architecture, frozen
 from untrained.core.errors import InvalidArchitecture, UnknownName, UsageError
+from untrained.core.metric import split_options
 
 if TYPE_CHECKING:
     import torch
@@ -66,6 +67,8 @@ class Space(ABC):
 
     name: ClassVar[str] = ""
     scales: ClassVar[tuple[str, ...]] = ("paper", "probe")
+    sizes: ClassVar[tuple[str, ...]] = ()
+    """numbers that may be typed behind a scale, `paper:vocabulary=260`: see `at`"""
 
     # --- what a declared space writes ------------------------------------------------------------
 
@@ -77,9 +80,20 @@ class Space(ABC):
 
     def shape(self, scale: str) -> Shape:
         """The batch on which networks of that scale are scored; raises UnknownName for another scale."""
-        if scale not in self.scales:
-            raise UnknownName("scale", scale, self.scales, more=f"untrained show {self.name}")
-        return Shape(vocabulary=2_000, sequences=16, length=64)
+        _, sizes = self.at(scale)
+        return Shape(vocabulary=sizes.get("vocabulary", 2_000), sequences=16, length=64)
+
+    @classmethod
+    def at(cls, scale: str) -> tuple[str, dict[str, int]]:
+        """A scale as one types it, `paper` or `paper:vocabulary=260,width=64`: its name, and what it changes.
+
+        Raises UnknownName for another scale and UsageError for a size that the space does not have.
+        """
+        name, _, tail = scale.partition(":")
+        if name not in cls.scales:
+            raise UnknownName("scale", name, cls.scales, more=f"untrained show {cls.name}")
+        changed = {k: _size(cls, k, v) for k, v in split_options(tail).items()}
+        return name, changed
 
     def valid(self, arch: Architecture) -> bool:
         """Whether decisions that are fine one by one go together."""
@@ -256,6 +270,16 @@ class Space(ABC):
     @staticmethod
     def _resized(value: tuple[Any, ...], slot: Choice, n: int, rng: Random) -> tuple[Any, ...]:
         return value[:n] + tuple(rng.choice(slot.options) for _ in range(n - len(value)))
+
+
+def _size(cls: type[Space], name: str, typed: str) -> int:
+    """One size behind a scale."""
+    if name not in cls.sizes:
+        known = ", ".join(cls.sizes) or "none"
+        raise UsageError(f"a scale of {cls.name} has no size {name!r}; it has: {known}")
+    if not typed.isascii() or not typed.isdigit() or int(typed) < 1:
+        raise UsageError(f"the size {name}={typed} is not a whole number of at least 1")
+    return int(typed)
 
 
 @cache

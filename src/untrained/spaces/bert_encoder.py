@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from untrained.core.architecture import Architecture
 from untrained.core.errors import InvalidArchitecture, UnknownName
@@ -68,6 +68,7 @@ class BertEncoder(Space):
              the embedding. At probe scale positions have the width of the blocks
     """
 
+    sizes: ClassVar[tuple[str, ...]] = ("vocabulary",)
     hidden = choice(128, 256)
     layers = choice(2, 4)
     operation = choice("sdp", "wma", "dft", "dct", "conv5", "conv9", per="layers")
@@ -204,11 +205,10 @@ class BertEncoder(Space):
 
         return Transformer(self.network(arch, scale=scale), generator)
 
-    @staticmethod
-    def _scale(scale: str) -> Scale:
-        if scale not in SCALES:
-            raise UnknownName("scale", scale, sorted(SCALES), more="untrained.spaces.bert_encoder.SCALES")
-        return SCALES[scale]
+    @classmethod
+    def _scale(cls, scale: str) -> Scale:
+        name, sizes = cls.at(scale)
+        return replace(SCALES[name], vocabulary=sizes.get("vocabulary", SCALES[name].vocabulary))
 
 
 _MIXERS = {"sdp": "softmax", "wma": "multiplicative"} | dict.fromkeys(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from untrained.core.architecture import Architecture
 from untrained.core.errors import InvalidArchitecture, UnknownName
@@ -51,6 +51,8 @@ class GptDecoder(Space):
     Differs: sampling takes inner in steps of 64 and the union of the widths that the published rows show; no
              norm on queries and keys (Qwen3 has one); relative attention has no memory of earlier text
     """
+
+    sizes: ClassVar[tuple[str, ...]] = ("vocabulary", "context")
 
     def __init__(self, *, family: str = "mixed") -> None:
         """`family` names the ranges to sample from: mixed, lts or lts_transformer_xl."""
@@ -199,10 +201,15 @@ class GptDecoder(Space):
 
     def shape(self, scale: str) -> Shape:
         """16 x 32 tokens at true size, as some published decoders know 32 positions; reduced, 8 x 64."""
-        super().shape(scale)
-        if scale == "paper":
-            return Shape(_gpt_rules.SHOWN_WORDS, sequences=16, length=_gpt_rules.SHOWN_LENGTH)
-        return Shape(_gpt_count.VOCABULARY, sequences=8, length=_gpt_count.LENGTH)
+        name, sizes = self.at(scale)
+        paper = name == "paper"
+        words = _gpt_rules.SHOWN_WORDS if paper else _gpt_count.VOCABULARY
+        length = _gpt_rules.SHOWN_LENGTH if paper else _gpt_count.LENGTH
+        return Shape(
+            min(words, sizes.get("vocabulary", words)),
+            sequences=16 if paper else 8,
+            length=min(length, sizes.get("context", length)),
+        )
 
     def count(self, arch: Architecture, *, scale: str = "paper") -> dict[str, int]:
         """Parameters by place, and FLOPs per token of a sequence as long as the context, in closed form.
@@ -221,7 +228,7 @@ class GptDecoder(Space):
         from untrained.spaces._gpt_network import Decoder  # here, so that listing spaces loads no torch
 
         c = self._at(arch, scale)
-        probed = scale == "probe"
+        probed = self.at(scale)[0] == "probe"
         shape = _transformer_shape(dict(arch.choices), "normal")
         return Decoder(
             replace(_transformer_shape(c, "fan_in"), full=shape.stream()) if probed else shape,
@@ -235,8 +242,13 @@ class GptDecoder(Space):
 
     def _at(self, arch: Architecture, scale: str) -> dict[str, Any]:
         """The choices of the network that is built at a scale."""
-        self.shape(scale)  # raises for a scale that there is not
-        return dict(arch.choices) if scale == "paper" else _gpt_count.reduced(dict(arch.choices))
+        name, sizes = self.at(scale)
+        choices = dict(arch.choices)
+        found = choices if name == "paper" else _gpt_count.reduced(choices)
+        words = sizes.get("vocabulary", found["vocabulary"])
+        if words != found["vocabulary"] and found["cutoffs"]:
+            sizes["cutoffs"] = _gpt_rules.same_mass(found["cutoffs"], found["vocabulary"], words)  # type: ignore[assignment]
+        return found | sizes
 
     @classmethod
     def _made(cls, choices: Mapping[str, Any]) -> Architecture:

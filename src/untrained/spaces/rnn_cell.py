@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from untrained.core.architecture import Architecture
 from untrained.core.errors import InvalidArchitecture, UnknownName
@@ -61,6 +61,8 @@ class RnnCell(Space):
     Differs: equal cells are one; `mutate`, `crossover` and `neighbours` also reach cells that the published
              generator rejects or cannot draw, such as the GRU
     """
+
+    sizes: ClassVar[tuple[str, ...]] = ("vocabulary", "width", "layers")
 
     def __init__(self, *, intermediate: int = 7, states: int = 2, max_nodes: int = 16) -> None:
         """The published generator draws `intermediate` + `states` nodes and drops those that are not used.
@@ -202,11 +204,17 @@ class RnnCell(Space):
     def _graph(arch: Architecture) -> CellGraph:
         return from_value(arch.cell)
 
-    @staticmethod
-    def _scale(scale: str) -> Scale:
-        if scale not in SCALES:
-            raise UnknownName("scale", scale, sorted(SCALES), more="untrained.spaces.rnn_cell.SCALES")
-        return SCALES[scale]
+    @classmethod
+    def _scale(cls, scale: str) -> Scale:
+        name, sizes = cls.at(scale)
+        found = SCALES[name]
+        width, layers = sizes.get("width"), sizes.get("layers", len(found.hidden))
+        if width is not None:
+            found = replace(found, embedding=width, hidden=(width,) * layers)
+        elif layers != len(found.hidden):
+            inner = (found.hidden[0],) * (layers - 1)
+            found = replace(found, hidden=(*inner, found.embedding))
+        return replace(found, vocabulary=sizes.get("vocabulary", found.vocabulary))
 
 
 def cell_biases(graph: CellGraph, scale: Scale) -> int:

@@ -22,6 +22,7 @@ from untrained.apps.cli.sample import sample
 from untrained.apps.cli.score import score
 from untrained.apps.cli.search import search
 from untrained.apps.cli.studies import delete, export_study, list_studies, show_study
+from untrained.apps.cli.train import train
 
 # Plain help: the formatting of rich would take longer to load than everything else together.
 SETTINGS = {"help_option_names": ["-h", "--help"]}
@@ -53,6 +54,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "features": features,
     "discover": discover,
     "report": report,
+    "train": train,
 }
 DATA: dict[str, Callable[..., None]] = {"list": list_files, "get": get, "verify": verify}
 STUDIES: dict[str, Callable[..., None]] = {

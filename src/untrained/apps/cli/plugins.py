@@ -18,6 +18,7 @@ PLURALS = {
     "predictor": "predictors",
     "strategy": "strategies",
     "benchmark": "benchmarks",
+    "recipe": "recipes",
 }
 WIDTH = 110  # columns of a card; formulas are written that wide
 
@@ -25,8 +26,8 @@ WIDTH = 110  # columns of a card; formulas are written that wide
 def list_(context: typer.Context, json: Json = False, usage: Help = False) -> None:
     """List the plug-ins by kind, one line each.
 
-    KIND is space, proxy, cost, predictor, strategy or benchmark; without it, all are listed. No plug-in is
-    loaded.
+    KIND is space, proxy, cost, predictor, strategy, benchmark or recipe; without it, all are listed. No
+    plug-in is loaded.
     """
     from untrained.apps.cli._screen import on_terminal, print_heading, print_records, width
     from untrained.core import registry
@@ -88,7 +89,7 @@ def _card(kind: str, name: str, plugin: Any) -> dict[str, Any]:
         "name": name,
         "summary": card.pop("Summary", ""),
         **_facts(kind, plugin),
-        "options": [_option(p) for p in options.values()],
+        "options": [_option(p) | _said(kind, plugin, p.name) for p in options.values()],
         "card": card,
     }
 
@@ -122,13 +123,20 @@ def _option(parameter: inspect.Parameter) -> dict[str, Any]:
     }
 
 
+def _said(kind: str, plugin: Any, name: str) -> dict[str, str]:
+    """The sentence under a setting of a recipe; other plug-ins tell of their options in the card."""
+    from untrained.core.recipe import sentences
+
+    return {"says": sentences(plugin)[name]} if kind == "recipe" else {}
+
+
 def _written(card: Mapping[str, Any]) -> str:
     """A card for people."""
     rows: dict[str, list[str]] = {}
     for key in ("better", "unit", "needs", "space", "scales"):
         value = card.get(key) or []
         rows[key] = [value if isinstance(value, str) else ", ".join(value)] if value else []
-    rows["options"] = [f"{o['name']}={o['default']} ({o['type']})" for o in card["options"]]
+    rows["options"] = [line for o in card["options"] for line in _told(o)]
     rows["targets"] = [f"{t['name']} ({t['unit']}, {t['better']} is better)" for t in card.get("targets", ())]
     rows["files"] = [f"{f['name']} ({f['licence']}) {f['url']}" for f in card.get("files", ())]
     rows["published"] = textwrap.wrap(", ".join(card.get("published", ())), WIDTH - 13)
@@ -138,3 +146,11 @@ def _written(card: Mapping[str, Any]) -> str:
     ]
     summary = textwrap.fill(card["summary"], WIDTH, initial_indent="  ", subsequent_indent="  ")
     return "\n".join([f"{card['name']} ({card['kind']})", summary, "", *lines])
+
+
+def _told(option: Mapping[str, Any]) -> list[str]:
+    """An option in one line; with its sentence, where it has one, in as many as that takes."""
+    head = f"{option['name']}={option['default']} ({option['type']})"
+    if not option.get("says"):
+        return [head]
+    return textwrap.wrap(f"{head}: {option['says']}", WIDTH - 13, subsequent_indent="  ")

@@ -168,7 +168,7 @@ def _outside(token: Any, vocabulary: int) -> bool:
 def built(config: Any, generator: torch.Generator | None = None) -> nn.Module:
     """The network with random weights, as its authors draw them, from `generator`; in float32."""
     made = _class(config)
-    with _own_luck(generator), _quiet():
+    with _own_luck(generator), quiet():
         model: nn.Module = made(deepcopy(config))
     return model
 
@@ -176,7 +176,7 @@ def built(config: Any, generator: torch.Generator | None = None) -> nn.Module:
 def loaded(plan: Blueprint) -> nn.Module:
     """The network with the weights of its directory, in float32; raises UsageError where one is missing."""
     made = _class(plan.config)
-    with _own_luck(None), _quiet():
+    with _own_luck(None), quiet():
         try:
             model, info = made.from_pretrained(
                 plan.folder,
@@ -221,7 +221,7 @@ def _own_luck(generator: torch.Generator | None) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """No progress bars and no advice on standard error while a model is made."""
     log = transformers().logging
     level, bars = log.get_verbosity(), log.is_progress_bar_enabled()

@@ -1,0 +1,53 @@
+"""Files that are there as a whole or not at all, whatever kills the process or fills the disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from untrained.core.errors import UntrainedError
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A name to write to; when the block has ended well, what is there is on the disk under the name `path`.
+
+    Raises UntrainedError where it cannot be written; what was there before is then as it was.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        try:
+            part.touch()
+            mode = part.stat().st_mode  # what new files have here; some writers make theirs private
+            yield part
+            part.chmod(mode)
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(part, path)
+            _keep(path.parent)
+        finally:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+    except OSError as error:
+        raise unwritten(path, error) from error
+
+
+def unwritten(path: Path, error: OSError) -> UntrainedError:
+    """What is said where a file cannot be written."""
+    why = error.strerror or str(error)
+    return UntrainedError(
+        f"{path} cannot be written: {why}; what was there before is as it was.\n"
+        "  make room or name another place, then go on where it stopped: the same command with --resume"
+    )
+
+
+def _keep(folder: Path) -> None:
+    """Makes the new name survive a loss of power; not every system lets a folder be opened."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
