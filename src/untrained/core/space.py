@@ -230,6 +230,10 @@ class Space(ABC):
             code += [slot.options.index(v) / scale for v in values] + [-1.0] * (longest - len(values))
         return code
 
+    def traits(self, arch: Architecture) -> dict[str, Any]:
+        """Facts by name that one may ask after their effect: the decisions, unless a space knows better."""
+        return dict(arch.choices)
+
     def graph(self, arch: Architecture) -> Graph:
         """A chain of the per-layer decisions; spaces with real graphs override it."""
         per = [k for k, s in self.declared().items() if s.per]

@@ -33,6 +33,22 @@ NAMES: tuple[str, ...] = (
 """one name for each entry; ways and depths are in nodes, and a way that does not exist counts 0"""
 
 
+TRAITS = (
+    *(name for name in NAMES if name.startswith("count ")),
+    "states",
+    "depth of the output",
+    "shortest way from x to the output",
+    "shortest way from h_prev_0 to h_new_0",
+)
+"""the few that say what somebody decides, none of them the sum of others"""
+
+
+def traits(graph: CellGraph) -> list[float]:
+    """Those of `TRAITS`."""
+    found = dict(zip(NAMES, features(graph), strict=True))
+    return [found[name] for name in TRAITS]
+
+
 def features(graph: CellGraph) -> list[float]:
     """The vector, in the order of `NAMES`; the same for all ways to write a cell, as it only counts."""
     ops = [op for op, _ in graph.nodes]

@@ -14,7 +14,7 @@ from untrained.spaces import _cell_generator as generator_rules
 from untrained.spaces._cell_canonical import canonical
 from untrained.spaces._cell_classics import CLASSICS, Recipe
 from untrained.spaces._cell_edits import EDITS, MAX_STATES
-from untrained.spaces._cell_features import features
+from untrained.spaces._cell_features import TRAITS, features, traits
 from untrained.spaces._cell_graph import CellGraph, X, source_name
 from untrained.spaces._cell_recipe import from_value, read, to_value, write
 
@@ -146,6 +146,10 @@ class RnnCell(Space):
     def encode(self, arch: Architecture) -> list[float]:
         """Counts of ops and of who reads what, depths and path lengths; `_cell_features.NAMES` names them."""
         return features(self._graph(arch))
+
+    def traits(self, arch: Architecture) -> dict[str, Any]:
+        """How many nodes of each op, how many states, and how long the ways are; see `_cell_features`."""
+        return dict(zip(TRAITS, map(int, traits(self._graph(arch))), strict=True))
 
     def graph(self, arch: Architecture) -> Graph:
         """Inputs, nodes, then a sink for each h_new. Edges into a node come in the order of its inputs."""
