@@ -17,9 +17,11 @@ from untrained.core.statistics import (
     agreement,
     bootstrap,
     hard_pairs,
+    holm,
     kendall_tau,
     kendall_tau_a,
     paired_bootstrap,
+    paired_test,
     partial_rho,
     spearman_rho,
     tau_better_half,
@@ -403,3 +405,70 @@ def test_the_quick_bootstrap_of_tau_is_that_of_each_resample(three, seed):
             paired_bootstrap(f, a, b, q, clusters=clusters, draws=20, seed=seed) for f in (statistic, slow)
         )
         assert quick == pytest.approx(plain, abs=1e-12)
+
+
+# --- many scores at once ---
+
+
+def mean_of_products(s, q):
+    return float(np.mean(s * q))
+
+
+def test_a_paired_p_value_is_that_of_all_resamples():
+    # a mean of s * q: the difference of a resample is the mean of (a - b) q, here of -1, 2, 3 with repeats
+    parts = [-1.0, 2.0, 3.0]
+    whole = [sum(drawn) for drawn in itertools.product(parts, repeat=3)]  # 27 resamples, each as likely
+    crossing = sum(d <= 0 for d in whole) / 27  # -3; 0 = -1 - 1 + 2, in three orders: 4 of 27
+    assert crossing == 4 / 27
+    found = paired_test(mean_of_products, [0.0, 4.0, 3.0], [1.0, 2.0, 0.0], [1.0, 1.0, 1.0], draws=40_000)
+    assert found.difference == pytest.approx(4 / 3)
+    assert found.p == pytest.approx(2 * crossing, abs=0.015)
+
+
+def test_a_paired_p_value_is_never_zero_and_turns_with_the_sign():
+    quality = np.arange(12.0)
+    noise = np.array([3, 0, 5, 1, 9, 2, 11, 4, 7, 6, 10, 8.0])
+    better = paired_test(kendall_tau_a, quality, noise, quality, draws=99)
+    worse = paired_test(kendall_tau_a, noise, quality, quality, draws=99)
+    assert better.p == worse.p == pytest.approx(2 / 100)
+    assert (better.low, better.high) == pytest.approx((-worse.high, -worse.low))
+    assert paired_test(kendall_tau_a, noise, noise, quality, draws=99).p == 1.0
+
+
+def test_the_p_value_and_the_interval_say_the_same():
+    for seed in range(20):
+        score, quality = noisy(25, seed)
+        other = noisy(25, seed + 100)[0]
+        found = paired_test(kendall_tau_a, score, other, quality, draws=999)
+        assert (found.p < 0.05) == (not found.low <= 0 <= found.high), seed
+
+
+def test_two_equal_scores_are_seldom_told_apart():
+    rng, finds = np.random.default_rng(1), 0
+    for _ in range(200):
+        quality = rng.normal(size=40)
+        a, b = (quality + rng.normal(size=40) for _ in range(2))
+        finds += paired_test(kendall_tau_a, a, b, quality, draws=199).p <= 0.05
+    assert finds <= 20  # 5 % of 200 are 10, and chance gives more than 20 once in a thousand times
+
+
+def test_holm_on_paper():
+    # sorted 0.005, 0.01, 0.03, 0.04: times 4, 3, 2, 1 gives 0.02, 0.03, 0.06, 0.04; the last may not fall
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == pytest.approx([1.0, 1.0])
+    assert holm([0.04]) == pytest.approx([0.04])
+    assert holm([]).tolist() == []
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=7))
+def test_holm_is_bonferroni_on_every_set_that_a_test_is_in(p):
+    # closed testing (Marcus, Peritz and Gabriel 1976): a find must be one in every set of tests it is in
+    sets = [s for k in range(1, len(p) + 1) for s in itertools.combinations(range(len(p)), k)]
+    wanted = [max(min(1.0, len(s) * min(p[j] for j in s)) for s in sets if i in s) for i in range(len(p))]
+    assert holm(p) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("p", [[-0.1], [1.1], [math.nan], [[0.5]]])
+def test_holm_of_what_is_no_p_value_is_said(p):
+    with pytest.raises(ValueError, match="each from 0 to 1"):
+        holm(p)
