@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from untrained.apps.api import search as search
     from untrained.apps.api import space as space
     from untrained.apps.discovering import discover as discover
+    from untrained.apps.leaderboard.whole import leaderboard as leaderboard
     from untrained.apps.training import train as train
     from untrained.core.architecture import Architecture as Architecture
     from untrained.core.benchmark import benchmark as benchmark
@@ -43,6 +44,7 @@ _HOMES = {
     "apps.api": ("calibrate", "compare", "correlate", "features", "rank", "rng", "score", "search", "space"),
     "apps.discovering": ("discover",),
     "apps.training": ("train",),
+    "apps.leaderboard.whole": ("leaderboard",),
     "core.architecture": ("Architecture",),
     "core.benchmark": ("benchmark",),
     "core.errors": ("UntrainedError", "UsageError"),

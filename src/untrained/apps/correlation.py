@@ -17,6 +17,7 @@ from untrained.apps.probing import Lab, flat
 from untrained.apps.ranking import check_combine
 from untrained.core import registry
 from untrained.core.aggregate import aggregate
+from untrained.core.architecture import Architecture
 from untrained.core.benchmark import Benchmark, Row, Target
 from untrained.core.errors import BadData, UnknownName
 from untrained.core.metric import FORMULA, Metric, metric
@@ -202,21 +203,23 @@ def _score(
 
 
 def _sizes(rows: Sequence[Row], lab: Lab, reasons: dict[str, str]) -> Columns:
-    """The plain sizes and the space's own simple orders, for the rows that can be built.
-
-    Failures are added to `reasons`.
-    """
-    metrics = [metric(name) for name in SIZES]
+    """The plain orders of the rows that can be built. Failures are added to `reasons`."""
     columns: Columns = {}
     for i, row in enumerate(rows):
         if row.architecture is None:
             continue
-        sizes = lab.measure(row.architecture, metrics)
-        reasons |= {f"{row.key}: {m.metric}": m.reason for m in sizes.values() if m.reason}
-        found = flat(sizes) | lab.space.baseline(row.architecture)
+        found, failed = plain_orders(lab, row.architecture)
+        reasons |= {f"{row.key}: {name}": why for name, why in failed.items()}
         for name, value in found.items():
             columns.setdefault(name, [None] * len(rows))[i] = value
     return columns
+
+
+def plain_orders(lab: Lab, arch: Architecture) -> tuple[dict[str, float], dict[str, str]]:
+    """The plain sizes and the space's own simple orders by name, and why a size is not known."""
+    sizes = lab.measure(arch, [metric(name) for name in SIZES])
+    reasons = {m.metric: m.reason for m in sizes.values() if m.reason}
+    return flat(sizes) | lab.space.baseline(arch), reasons
 
 
 def _aggregate(

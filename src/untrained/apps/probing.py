@@ -65,6 +65,8 @@ class Lab:
     device: str = "cpu"
     typed: str = ""
     """the space as the user named it, with its options; its bare name where that is empty"""
+    first: int = 0
+    """the draw of weights and text window that counts as the first"""
 
     def probe(self, arch: Architecture, kind: str = "proxy", seed: int = 0) -> Probe:
         """A probe of an architecture; nothing is built before something is asked of it."""
@@ -87,7 +89,7 @@ class Lab:
         self, arch: Architecture, metrics: Sequence[Metric], seeds: int = 1
     ) -> dict[str, Measurement]:
         """Every metric of one architecture by label; see `measure`."""
-        return measure(metrics, lambda kind, seed: self.probe(arch, kind, seed), seeds)
+        return measure(metrics, lambda kind, seed: self.probe(arch, kind, seed), seeds, self.first)
 
     def check_text(self) -> None:
         """Raises BadText now rather than once for every architecture."""
@@ -175,11 +177,12 @@ def _fitting(batch: Batch, model: nn.Module) -> Batch:
 
 
 def measure(
-    metrics: Sequence[Metric], probe: Callable[[str, int], Probe], seeds: int = 1
+    metrics: Sequence[Metric], probe: Callable[[str, int], Probe], seeds: int = 1, first: int = 0
 ) -> dict[str, Measurement]:
     """Every metric by label, sharing passes; with several seeds the mean, with its spread over draws.
 
-    A draw is other weights and another window of the text. Costs are taken once, as they do not vary.
+    A draw is other weights and another window of the text; `first` is the number of the first one. Costs are
+    taken once, as they do not vary.
     """
     if seeds < 1:
         raise UsageError(f"seeds={seeds}; take 1 or more")
@@ -191,7 +194,7 @@ def measure(
             whole = probe("cost", 0)
             for m in costs:
                 draws[m.label].append(m(whole))
-        for seed in range(seeds if proxies else 0):
+        for seed in range(first, first + (seeds if proxies else 0)):
             one = probe("proxy", seed).expect(need for m in proxies for need in m.needs)
             for m in proxies:
                 draws[m.label].append(m(one, seed=seed))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -99,6 +100,7 @@ class NasBenchBert(Benchmark):
         "OpenWebText", epochs=1, batch=128, length=128, optimizer="AdamW", peak_lr=5e-4, weight_decay=0.01
     )
     published_names: ClassVar[tuple[str, ...]] = tuple(COLUMNS.values())
+    readings: ClassVar[Mapping[str, str]] = {"as_trained": "operation=attention,feed_forward=trained"}
 
     def __init__(
         self, *, feed_forward: str = "declared", operation: str = "declared", width: str = "declared"

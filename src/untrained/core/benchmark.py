@@ -93,6 +93,8 @@ class Benchmark(ABC):
     """what a shorter name stands for: a metric of several parts -> the part that its authors recommend"""
     published_better: ClassVar[Mapping[str, Better]] = {}
     """direction of published metric values that are not `higher`"""
+    readings: ClassVar[Mapping[str, str]] = {}
+    """further ways to read the table that a comparison of all shows beside the usual one: name -> options"""
 
     @abstractmethod
     def read(self, folder: Path, space: Space) -> Table:

@@ -271,11 +271,11 @@ def paired_test(
         return statistic(a, *truth) - statistic(b, *truth)
 
     columns = _checked(**{f"array {i}": c for i, c in enumerate((score_a, score_b, quality, *more))})
-    a, b, *truth = columns
-    rows = _clusters(clusters, len(a))
+    rows = _clusters(clusters, len(columns[0]))
     if statistic in TAUS and not more and len(rows) <= AT_ONCE:
         times = _times(rows, draws, seed)
-        values = _taus(a, *truth, times, TAUS[statistic]) - _taus(b, *truth, times, TAUS[statistic])
+        mine, other = (_taus(score, columns[2], times, TAUS[statistic]) for score in columns[:2])
+        values = mine - other
     else:
         values = np.array([difference(*(c[i] for c in columns)) for i in _resamples(rows, draws, seed)])
     low, high = _quantiles(values, level)

@@ -26,7 +26,10 @@ LEGEND = (
 
 def correlate(
     benchmark: Annotated[
-        str, typer.Argument(metavar="BENCHMARK", help="A table of truths; see: untrained list benchmark")
+        str,
+        typer.Argument(
+            metavar="BENCHMARK", help="A table of truths; see: untrained list benchmark. 'all' makes a page."
+        ),
     ],
     proxy: Proxies = ["all"],  # noqa: B006  (typer makes a new list for each call)
     data: Data = None,
@@ -34,12 +37,32 @@ def correlate(
     text: Text = None,
     limit: Annotated[
         int | None,
-        typer.Option("--limit", metavar="N", min=3, help="Only the first N networks that can be built."),
+        typer.Option(
+            "--limit",
+            metavar="N",
+            min=3,
+            help="Only the first N networks that can be built; for a page those with the smallest ids, 1000.",
+        ),
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "-o", "--output", metavar="PAGE", help="One page of all benchmarks named: .md, .html or .json."
+        ),
     ] = None,
     scores: Annotated[
         str | None,
         typer.Option(
-            "--scores", metavar="FILE.csv", help="Write one line a network: id, key, scores, truths."
+            "--scores",
+            metavar="FILE.csv|DIR",
+            help="Write one line a network: id, key, scores, truths. For a page a folder where scores are"
+            " kept, else PAGE.scores: what is there is not measured again.",
+        ),
+    ] = None,
+    other_text: Annotated[
+        str | None,
+        typer.Option(
+            "--other-text", metavar="FILE", help="For a page: how scores agree between this text and --text."
         ),
     ] = None,
     seeds: Seeds = 1,
@@ -73,14 +96,27 @@ def correlate(
     untrained correlate nas_bench_nlp --proxy fading_memory,hidden_covariance
     untrained correlate nas_bench_nlp --proxy published:all
     untrained correlate nas_bench_nlp -p swap,fading_memory --combine log_rank
+    untrained correlate all --proxy all -o leaderboard.html
     """
     from untrained.apps.cli._guard import tell
     from untrained.apps.cli._outputs import replaced, target
     from untrained.apps.cli._progress import progress
     from untrained.apps.cli._screen import print_records
     from untrained.apps.names import split_names
+    from untrained.core.errors import UsageError
 
     names = split_names(proxy)
+    boards = split_names(benchmark)
+    if output is not None or boards != [benchmark.strip()] or boards == ["all"]:
+        _page(boards, versus, combine, seeds)
+        from untrained.apps.cli._leaderboard import leaderboard
+
+        given: dict[str, Any] = {} if limit is None else {"limit": limit}
+        given |= {"data": data, "scale": scale, "text": text, "other_text": other_text}
+        leaderboard(boards, names, output, scores, json, workers=workers, device=device, **given)
+        return
+    if other_text is not None:
+        raise UsageError("--other-text goes with a page\n  name one: -o leaderboard.md")
     path = None if scores is None else target("--scores", scores)
     with progress("correlating") as tick:
         from untrained.apps import api
@@ -108,6 +144,15 @@ def correlate(
     else:
         _print(found, versus)
     _end(found, names)
+
+
+def _page(boards: list[str], versus: str | None, combine: list[str] | None, seeds: int) -> None:
+    """Raises UsageError for what only the table of one benchmark has."""
+    from untrained.core.errors import UsageError
+
+    asked = {"--versus": versus is not None, "--combine": bool(combine), "--seeds": seeds != 1}
+    for option in (name for name, given in asked.items() if given):
+        raise UsageError(f"{option} goes with one benchmark and no page, not with {', '.join(boards)}")
 
 
 def _print(found: Correlation, versus: str | None) -> None:

@@ -1,0 +1,1 @@
+"""Every proxy on every benchmark at hand, on one page."""
