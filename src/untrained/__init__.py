@@ -10,6 +10,7 @@ Names are loaded when they are first used, so that importing this package loads 
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from untrained.core.after_import import after_import
@@ -67,7 +68,8 @@ def __dir__() -> list[str]:
 
 
 def _register() -> None:
-    import_module("untrained.nn.hf.register").register()
+    if find_spec("untrained.nn.hf"):
+        import_module("untrained.nn.hf.register").register()
 
 
 after_import("transformers.models.auto.configuration_auto", _register)  # our models, in Hugging Face's lists

@@ -350,3 +350,20 @@ def test_a_row_of_hw_gpt():
     row = {"embed_dim": 192, "n_layer": 2, "n_head": [4, 12], "mlp_ratio": [2, 4], "bias": 1}
     arch = SPACE.from_hw_gpt(row)
     assert (arch.inner, arch.head_width, arch.bias, arch.mlp) == ((384, 768), 64, True, "swiglu")
+
+
+@pytest.mark.parametrize("scale", ["paper:vocabulary=300,context=40", "probe:vocabulary=300,context=40"])
+@pytest.mark.parametrize("preset", ["gpt2", "transformer_xl"])
+def test_a_scale_with_sizes_counts_what_it_builds(scale, preset):
+    arch = GptDecoder.preset(preset)
+    small = Architecture.of(arch.space, **{**dict(arch.choices), "layers": 1} | dict(_first_layer(arch)))
+    space = GptDecoder()
+    model = space.build(small, scale=scale)
+    assert model.vocabulary == 300
+    assert space.count(small, scale=scale)["params"] == sum(p.numel() for p in model.parameters())
+    assert space.shape(scale).vocabulary == 300
+    assert model(torch.tensor([[0, 299]])).shape == (1, 2, 300)
+
+
+def _first_layer(arch):
+    return {name: getattr(arch, name)[:1] for name in ("heads", "kv_heads", "inner", "mixer")}

@@ -4,26 +4,70 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
-from untrained.apps.foreign import plan
 from untrained.apps.probing import check_device, generator
 from untrained.core.architecture import Architecture
 from untrained.core.errors import UsageError
 from untrained.core.named import construct
 from untrained.core.space import Space
-from untrained.nn.adapters import sources
+from untrained.nn.adapters.heads import config_of, headed
+from untrained.training.classifier import Classifier
+from untrained.training.data import labelled, sets
 from untrained.training.data.baselines import baselines
-from untrained.training.data.language import from_files
-from untrained.training.data.tokenizer import FILE
+from untrained.training.data.labelled import Labelled
+from untrained.training.data.language import Language, from_files
+from untrained.training.data.tokenizer import FILE, Tokenizer
 from untrained.training.data.tokenizer import tokenizer as tokenizer_named
-from untrained.training.folder import ARCHITECTURE, Folder
+from untrained.training.folder import ARCHITECTURE, RECIPE, Folder
 from untrained.training.recipe import TrainingRecipe
-from untrained.training.trainer import Progress, Trained, fit
+from untrained.training.trainer import Progress, Trained, fit, pace
 
 HELD_OUT = 0.1  # share of a text that is kept for examination
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is read, as it was typed."""
+
+    text: str | Path | None = None
+    """a text, or for a classifier a file of labelled texts; None for the text that Python ships"""
+    validation: str | Path | None = None
+    """another such file to examine on; None for a part of `text`"""
+    data: str | None = None
+    """a data set of the package `datasets`, in place of both"""
+    held_out: float = HELD_OUT
+    """share that is kept for examination, where nothing else is"""
+
+    def read(self, recipe: TrainingRecipe, words: Tokenizer) -> Language | Labelled:
+        """The data of a recipe; raises BadText or UsageError."""
+        if not 0 < self.held_out < 1:
+            raise UsageError(f"held_out={self.held_out}; take a share between 0 and 1")
+        if self.data is not None and (self.text is not None or self.validation is not None):
+            raise UsageError("a data set stands alone: --data without --text and --validation")
+        if recipe.reads == "examples":
+            return self._labelled(words)
+        if self.data is not None:
+            return sets.language(self.data, words, held_out=self.held_out)
+        return from_files(self.text, words, validation=self.validation, held_out=self.held_out)
+
+    def _labelled(self, words: Tokenizer) -> Labelled:
+        if self.data is not None:
+            return sets.labelled(self.data, words, held_out=self.held_out)
+        if self.text is None:
+            raise UsageError(f"a classifier needs texts with labels: --text FILE\n  {labelled.FORM}")
+        exam = None if self.validation is None else labelled.read(self.validation)
+        return labelled.from_rows(
+            labelled.read(self.text),
+            words,
+            source=f"the file {self.text}",
+            validation=exam,
+            held_out=self.held_out,
+        )
 
 
 def train(
@@ -32,11 +76,13 @@ def train(
     *,
     text: str | Path | None = None,
     validation: str | Path | None = None,
+    data: str | None = None,
     held_out: float = HELD_OUT,
     tokenizer: str | Path | None = None,
     scale: str = "paper",
     out: str | Path | None = None,
     resume: bool = False,
+    minutes: float | None = None,
     device: str = "cpu",
     tensorboard: bool = False,
     progress: Progress | None = None,
@@ -47,34 +93,39 @@ def train(
     (B, T) to logits (B, T, V) (trained in place), a configuration object, or the path of a model directory or
     config.json. `recipe` is a name with settings, "causal_lm:steps=300,peak_lr=1e-3". `text` is a UTF-8 file,
     its last `held_out` share kept for examination unless `validation` is another file; without one, English
-    that Python ships. `tokenizer` is "bytes", a tokenizer.json or a directory with one; by default that of
-    the model's directory, else bytes.
+    that Python ships. A classifier reads labelled texts there: JSON lines or CSV. `data` names a Hugging Face
+    data set, or a directory with one, instead. `tokenizer` is "bytes", a tokenizer.json or a directory with
+    one; by default that of the model's directory, else bytes. `minutes` takes as many steps as fit, by the
+    time of the first few.
 
     With `out`, everything is kept in that folder, as `untrained.training.folder` lays it out, and
     `resume=True` goes on with what is there: on a CPU as if it had never been interrupted.
     """
     chosen = recipe_named(recipe)
     check_device(device)
-    if not 0 < held_out < 1:
-        raise UsageError(f"held_out={held_out}; take a share between 0 and 1")
     words = tokenizer_named(tokenizer if tokenizer is not None else _own_tokenizer(what))
-    data = from_files(text, words, validation=validation, held_out=held_out)
-    model = network(what, chosen, scale)
-    about = {"what": _identity(what, scale), "tokenizer": words.name}
-    chosen.check(data, model)
+    read = Source(text, validation, data, held_out).read(chosen, words)
+    model = network(what, chosen, scale, read)
+    chosen.check(read, model)
     folder = None if out is None else Folder(out, resume=resume)
+    about: dict[str, Any] = {"what": _identity(what, scale), "tokenizer": words.name}
+    if isinstance(read, Labelled):
+        about["labels"] = read.labels
     if folder is not None:
         words.save(folder.path, for_transformers=hasattr(model, "save_pretrained"))
         if isinstance(what, Architecture):
             folder.write(ARCHITECTURE, {**json.loads(what.to_json()), "scale": scale})
+    if minutes is not None:
+        chosen = _timed(chosen, minutes, model, read, device, folder)
+    counted = baselines(read) if isinstance(read, Language) and chosen.task == "CausalLM" else {}
     return fit(
         model,
         chosen,
-        data,
+        read,
         device=device,
         folder=folder,
         about=about,
-        result={"baselines": baselines(data), "params": sum(p.numel() for p in model.parameters())},
+        result={"baselines": counted, "params": sum(p.numel() for p in model.parameters())},
         board=tensorboard,
         progress=progress,
     )
@@ -86,17 +137,39 @@ def recipe_named(recipe: str | TrainingRecipe) -> TrainingRecipe:
     return found
 
 
-def network(what: object, recipe: TrainingRecipe, scale: str) -> nn.Module:
+def network(what: object, recipe: TrainingRecipe, scale: str, data: Language | Labelled) -> nn.Module:
     """The network that is trained; random weights depend on the recipe's seed alone."""
-    luck = generator(recipe.seed)
+    luck, words = generator(recipe.seed), data.tokenizer
+    labels = data.labels if isinstance(data, Labelled) else None
+    if not isinstance(what, Architecture | nn.Module):
+        return headed(what, recipe.task, luck, labels=labels, pad=words.pad)
     if isinstance(what, Architecture):
         space: Space = construct("space", what.space)
         space.validate(what)
-        return space.build(what, scale=scale, generator=luck)
-    if isinstance(what, nn.Module):
-        return what
-    found = plan(what)
-    return sources.built(found.config, luck) if found.folder is None else sources.loaded(found)
+        made = space.build(what, scale=scale, generator=luck)
+    else:
+        made = what
+    if labels is None or hasattr(made, "save_pretrained"):
+        return made
+    return Classifier(made, len(labels), fill=words.pad or 0, generator=luck)
+
+
+def _timed(
+    recipe: TrainingRecipe,
+    minutes: float,
+    model: nn.Module,
+    data: Language | Labelled,
+    device: str,
+    folder: Folder | None,
+) -> TrainingRecipe:
+    """The recipe with as many steps as fit; with those of the training that goes on, where one does."""
+    if not 0 < minutes < 1e6:
+        raise UsageError(f"minutes={minutes}; take a number above 0")
+    before = folder.read(RECIPE) if folder else None
+    if before:
+        return replace(recipe, steps=before["settings"]["steps"])
+    step, exam = pace(model, recipe, data, device)
+    return replace(recipe, steps=max(1, int(60 * minutes / (step + exam / recipe.eval_every))))
 
 
 def _own_tokenizer(what: object) -> Path | None:
@@ -114,5 +187,5 @@ def _identity(what: object, scale: str) -> str:
         return f"{what.id} at {scale}"
     if isinstance(what, nn.Module):
         return type(what).__name__
-    config = plan(what).config
+    config: Any = config_of(what)
     return f"{config.model_type} {hashlib.sha256(config.to_json_string().encode()).hexdigest()[:16]}"

@@ -229,9 +229,10 @@ class GptDecoder(Space):
 
         c = self._at(arch, scale)
         probed = self.at(scale)[0] == "probe"
-        shape = _transformer_shape(dict(arch.choices), "normal")
+        shape = _transformer_shape(c, "fan_in" if probed else "normal")
+        whole = _transformer_shape(dict(arch.choices), "normal")
         return Decoder(
-            replace(_transformer_shape(c, "fan_in"), full=shape.stream()) if probed else shape,
+            replace(shape, full=whole.stream()) if probed else shape,
             generator,
             relative=c["position"] == "relative",
             adaptive=_gpt_rules.clusters(c) if c["head"].startswith("adaptive") else (),

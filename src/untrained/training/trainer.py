@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,9 @@ from untrained.training.schedule import rate
 
 Progress = Callable[[int, int, Line], None]
 """called with (updates done, updates in all, the newest line of the curve)"""
+
+
+TIMED = 4  # updates that `pace` takes the mean of
 
 
 class Diverged(UntrainedError):
@@ -90,6 +94,19 @@ def fit(
             return run.all(dict(result or {}))
         finally:
             run.curve.close()
+
+
+def pace(model: nn.Module, recipe: TrainingRecipe, data: Any, device: str = "cpu") -> tuple[float, float]:
+    """Seconds of an update and of an examination, from a few of them on a copy of the model."""
+    with quiet_numbers() if device == "cpu" else nullcontext():
+        run = _Run(deepcopy(model).to(device), recipe, data, device, None, {}, None, False)
+        run._update()  # the first one is slower than the others
+        start = time.perf_counter()
+        for _ in range(TIMED):
+            run._update()
+        middle = time.perf_counter()
+        run._examine()
+        return (middle - start) / TIMED, time.perf_counter() - middle
 
 
 class _Run:

@@ -39,6 +39,14 @@ def train(
             "--text", metavar="FILE", help="UTF-8 text of any size; else English that Python ships."
         ),
     ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            metavar="NAME|DIR",
+            help="A Hugging Face data set in place of --text: NAME, NAME:CONFIG or a directory.",
+        ),
+    ] = None,
     validation: Annotated[
         str | None,
         typer.Option(
@@ -69,6 +77,10 @@ def train(
             help="Size of an architecture's network: paper:vocabulary=260",
         ),
     ] = "paper",
+    minutes: Annotated[
+        float | None,
+        typer.Option("--minutes", metavar="M", help="As many steps as fit, by the time of the first few."),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the training in DIR, if there is one.")
     ] = False,
@@ -99,11 +111,13 @@ def train(
         recipe=recipe,
         text=text,
         validation=validation,
+        data=data,
         held_out=held_out,
         tokenizer=tokenizer,
         scale=scale,
         out=out,
         resume=resume,
+        minutes=minutes,
         device=device,
         tensorboard=tensorboard,
     )

@@ -58,6 +58,12 @@ def of_config(config: Any) -> Blueprint:
 
 def read(path: str | Path) -> Blueprint:
     """A directory with a config.json (and perhaps safetensors), or such a file alone."""
+    record, file = described(path)
+    return Blueprint(_parsed(record, file), weights_in(path))
+
+
+def described(path: str | Path) -> tuple[dict[str, Any], Path]:
+    """What a config.json says, and where it is; raises UsageError for one that cannot be read."""
     place = Path(path).expanduser()
     if not place.exists():
         raise UsageError(
@@ -76,7 +82,12 @@ def read(path: str | Path) -> Blueprint:
         raise UsageError(f"{file} is not JSON: {error}") from None
     if not isinstance(record, dict) or "model_type" not in record:
         raise UsageError(f"{file} names no model_type, so it is no Hugging Face configuration")
-    config = _parsed(record, file)
+    return record, file
+
+
+def weights_in(path: str | Path) -> Path | None:
+    """The directory where it has safetensors; raises UsageError where it has pickled weights only."""
+    place = Path(path).expanduser()
     folder = place if place.is_dir() and any(place.glob("*.safetensors")) else None
     pickled = sorted(p.name for pattern in PICKLED for p in place.glob(pattern)) if place.is_dir() else []
     if pickled and folder is None:
@@ -84,9 +95,9 @@ def read(path: str | Path) -> Blueprint:
             f"{place} has its weights in {pickled[0]} and not in safetensors: reading such a file can run"
             " code, so it is not read.\n"
             "  convert it where you trust it: load the model there and call save_pretrained(DIR)\n"
-            f"  or score the shape with random weights: {file}"
+            f"  or take the shape with random weights: {place / 'config.json'}"
         )
-    return Blueprint(config, folder)
+    return folder
 
 
 def _parsed(record: dict[str, Any], file: Path) -> Any:
@@ -97,7 +108,7 @@ def _parsed(record: dict[str, Any], file: Path) -> Any:
     try:
         config = made.from_dict({k: v for k, v in record.items() if k != "auto_map"})
     except Exception as error:  # whatever the checks of theirs raise, the file is at fault
-        raise UsageError(f"{file} is not a {kind} configuration: {_said(error)}") from None
+        raise UsageError(f"{file} is not a {kind} configuration: {said(error)}") from None
     return of_config(config).config
 
 
@@ -168,7 +179,7 @@ def _outside(token: Any, vocabulary: int) -> bool:
 def built(config: Any, generator: torch.Generator | None = None) -> nn.Module:
     """The network with random weights, as its authors draw them, from `generator`; in float32."""
     made = _class(config)
-    with _own_luck(generator), quiet():
+    with own_luck(generator), quiet():
         model: nn.Module = made(deepcopy(config))
     return model
 
@@ -176,7 +187,7 @@ def built(config: Any, generator: torch.Generator | None = None) -> nn.Module:
 def loaded(plan: Blueprint) -> nn.Module:
     """The network with the weights of its directory, in float32; raises UsageError where one is missing."""
     made = _class(plan.config)
-    with _own_luck(None), quiet():
+    with own_luck(None), quiet():
         try:
             model, info = made.from_pretrained(
                 plan.folder,
@@ -188,8 +199,8 @@ def loaded(plan: Blueprint) -> nn.Module:
             )
         except Exception as error:  # a damaged file shows in many ways
             raise UsageError(
-                f"the weights in {plan.folder} cannot be loaded: {_said(error)}\n"
-                f"  score the shape with random weights: {plan.folder}/config.json"
+                f"the weights in {plan.folder} cannot be loaded: {said(error)}\n"
+                f"  or take the shape with random weights: {plan.folder}/config.json"
             ) from None
     if missing := sorted(info["missing_keys"]):
         raise UsageError(
@@ -212,7 +223,7 @@ def _class(config: Any) -> Any:
 
 
 @contextmanager
-def _own_luck(generator: torch.Generator | None) -> Iterator[None]:
+def own_luck(generator: torch.Generator | None) -> Iterator[None]:
     """Lets code that draws from torch's global generator draw from ours, and puts the global one back."""
     with torch.random.fork_rng(devices=[]):
         seed = 0 if generator is None else int(torch.randint(2**62, (), generator=generator))
@@ -235,7 +246,7 @@ def quiet() -> Iterator[None]:
             log.enable_progress_bar()
 
 
-def _said(error: Exception) -> str:
+def said(error: Exception) -> str:
     """The first line of somebody's message, or the kind of error where there is none."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return f"{type(error).__name__}: {lines[0]}" if len(lines) == 1 else f"{lines[0]} {lines[1].strip()}"

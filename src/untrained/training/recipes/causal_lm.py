@@ -10,8 +10,8 @@ from torch import nn
 
 from untrained.nn.batch import Batch
 from untrained.training.data.language import Language
+from untrained.training.fitting import check_causal, check_vocabulary
 from untrained.training.recipe import TrainingRecipe, by_unit, recipe
-from untrained.training.vocabulary import check_causal, check_vocabulary
 
 
 @recipe

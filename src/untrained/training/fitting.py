@@ -60,7 +60,7 @@ def check_causal(model: nn.Module, length: int) -> None:
     with torch.inference_mode():
         first, second = logits(model(tokens)).float()[:, :-1]
     model.train(training)
-    if first.numel() and float((first - second).abs().max()) > 1e-3 * float(first.abs().max()):
+    if first.numel() and float((first - second).abs().max()) > 1e-5 * float(first.abs().max()):
         raise UsageError(
             f"{type(model).__name__} sees the tokens that follow, so it cannot be trained to tell them.\n"
             "  an encoder: --recipe masked_lm"
