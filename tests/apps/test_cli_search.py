@@ -41,7 +41,7 @@ def test_search_says_what_it_found_and_what_to_type_next(run, tmp_path):
     assert "12 trials: " in said
     assert "turned away " in said
     assert "\nThe best " in said
-    assert f"report:  untrained report '{path}' -o report.md" in said
+    assert f"report:  untrained report '{path}' -o report.html" in said
     assert "with --resume and --trials 24" in said
     best = load(path).best
     assert best is not None
@@ -221,7 +221,9 @@ def test_report_shows_the_front_of_several_objectives(run, tmp_path):
 def test_report_output_is_checked_first(wrong, store, tmp_path):
     assert "mkdir -p" in wrong("report", store, "-o", tmp_path / "nowhere" / "report.md")
     assert "this is a folder" in wrong("report", store, "-o", tmp_path)
-    assert "written as Markdown" in wrong("report", store, "-o", tmp_path / "report.html")
+    assert "a report is no .pdf file" in wrong("report", store, "-o", tmp_path / "report.pdf")
+    assert "no format is called 'htlm'. Did you mean 'html'?" in wrong("report", store, "--format", "htlm")
+    assert "a picture needs a file" in wrong("report", store, "--format", "png")
 
 
 def test_report_as_json(run, store):

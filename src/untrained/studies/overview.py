@@ -39,6 +39,18 @@ class Overview:
         return self.leaders[0].architecture if self.leaders else None
 
 
+@dataclass(frozen=True)
+class Points:
+    """Every architecture that was measured, as numbers alone; best first by the first objective."""
+
+    numbers: Integers
+    """(N,) the trial of each"""
+    scores: Floats
+    """(N, objectives) turned so that higher is better"""
+    front: Integers
+    """which rows no other beats in every objective"""
+
+
 def overview(
     location: str | Path, *, study: str | None = None, best: int = 10, front: int | None = None
 ) -> Overview:
@@ -48,21 +60,27 @@ def overview(
     gives for the same store, trial by trial.
     """
     with Store(location, study=study) as log:
-        question, found = log.digest()
-        numbers, scores = found.points(question)
-        on_front = undominated(scores)
-        shown = on_front[:front]
-        return Overview(
-            log.study,
-            log.location,
-            question,
-            found.trials,
-            found.repeats,
-            found.counts,
-            _trials(log, question, numbers[: max(best, 1)], scores[: max(best, 1)]),
-            _trials(log, question, numbers[shown], scores[shown]),
-            len(on_front),
-        )
+        return summary(log, best=best, front=front)[0]
+
+
+def summary(log: Store, *, best: int = 10, front: int | None = None) -> tuple[Overview, Points]:
+    """What `overview` gives for an open store, and the points that it was read off."""
+    question, found = log.digest()
+    numbers, scores = found.points(question)
+    on_front = undominated(scores)
+    shown = on_front[:front]
+    whole = Overview(
+        log.study,
+        log.location,
+        question,
+        found.trials,
+        found.repeats,
+        found.counts,
+        _trials(log, question, numbers[: max(best, 1)], scores[: max(best, 1)]),
+        _trials(log, question, numbers[shown], scores[shown]),
+        len(on_front),
+    )
+    return whole, Points(numbers, scores, on_front)
 
 
 def overviews(location: str | Path) -> list[Overview]:

@@ -213,7 +213,7 @@ def _print(study: Study, new: int, spent: float) -> None:
         print("\nnothing was kept on disk; to keep it, name a store: --store study.db")
         return
     print(f"\nstore:   {study.store}")
-    print(f"report:  untrained report {shlex.quote(study.store)} -o report.md")
+    print(f"report:  untrained report {shlex.quote(study.store)} -o report.html")
     print(f"more:    the same command with --resume and --trials {2 * len(study.trials)}")
 
 

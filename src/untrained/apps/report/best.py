@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from untrained.apps.report.table import Column, Table, number, table
-from untrained.core.errors import UnknownName
+from untrained.core.errors import UsageError
 from untrained.core.metric import metric
 from untrained.core.named import construct
 from untrained.core.space import Space
@@ -19,12 +19,18 @@ SIZE = "params"
 
 
 def space_of(study: Study | Overview) -> Space | None:
-    """The space of a study; None where the package that has it is not installed."""
-    try:
-        found: Space = construct("space", study.question.space)
-    except UnknownName:
-        return None
-    return found
+    """The space of a study; None where the package that has it is not installed.
+
+    Where a file that narrowed it is gone, the space itself, whose architectures these are.
+    """
+    best = study.best
+    for name in [study.question.space, *([best.space] if best else [])]:
+        try:
+            found: Space = construct("space", name)
+        except UsageError:
+            continue
+        return found
+    return None
 
 
 def value_names(question: Question) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from itertools import pairwise
+from math import fsum
 
 from untrained.apps.report.figures.marks import tag
 from untrained.core.space import Graph
@@ -24,14 +26,14 @@ SHORT = {
 
 def drawn(graph: Graph, *, name: str) -> str:
     """The graph as SVG; `name` and a list of its edges are what is read aloud."""
-    depth = columns(graph)
-    places = _rows(graph, depth)
+    depth, ways = _through(graph)
+    places = _placed(depth, ways)
     tall = max((y for _, y in places), default=0.0)
     width = PAD * 2 + max(depth, default=0) * COLUMN + BOX[0]
     height = PAD * 2 + tall * ROW + BOX[1]
     spots = [(PAD + x * COLUMN, PAD + y * ROW) for x, y in places]
     ends = _ends(graph)
-    edges = "".join(_edge(spots[a], spots[b], depth[b] - depth[a]) for a, b in graph.edges)
+    edges = "".join(_edge([spots[n] for n in way]) for way in ways)
     boxes = "".join(_box(spots[i], label, i in ends) for i, label in enumerate(graph.labels))
     svg = tag(
         "svg",
@@ -74,25 +76,45 @@ def columns(graph: Graph) -> list[int]:
     return [last if i not in sources and i in before else d for i, d in enumerate(found)]
 
 
-def _rows(graph: Graph, depth: Sequence[int]) -> list[tuple[int, float]]:
-    """(column, row) of each node; rows are ordered by the mean row of the neighbours, a few times over."""
-    row = [0.0] * len(depth)
-    layers = [[i for i, d in enumerate(depth) if d == c] for c in range(max(depth, default=0) + 1)]
-    for layer in layers:
-        for place, node in enumerate(layer):
-            row[node] = float(place)
-    near: list[list[int]] = [[] for _ in depth]
+def _through(graph: Graph) -> tuple[list[int], list[list[int]]]:
+    """(column of each node, way of each edge); a long edge passes a spot of its own in every column."""
+    depth = columns(graph)
+    ways = []
     for a, b in graph.edges:
-        near[a].append(b)
-        near[b].append(a)
-    tallest = max(map(len, layers), default=1)
+        way = [a]
+        for column in range(depth[a] + 1, depth[b]):
+            way.append(len(depth))
+            depth.append(column)
+        ways.append([*way, b])
+    return depth, ways
+
+
+def _placed(depth: Sequence[int], ways: Sequence[Sequence[int]]) -> list[tuple[int, float]]:
+    """(column, row) of each node; rows are ordered by the mean row of the neighbours, a few times over."""
+    real = len(depth) - sum(len(way) - 2 for way in ways)
+    near: list[list[int]] = [[] for _ in depth]
+    for way in ways:
+        for a, b in pairwise(way):
+            near[a].append(b)
+            near[b].append(a)
+    layers = [[i for i, d in enumerate(depth) if d == c] for c in range(max(depth, default=0) + 1)]
+    row = [0.0] * len(depth)
     for turn in range(ROUNDS):
         for layer in layers if turn % 2 == 0 else layers[::-1]:
-            layer.sort(key=lambda n: (sum(row[m] for m in near[n]) / len(near[n]) if near[n] else row[n], n))
-            gap = (tallest - len(layer)) / 2
-            for place, node in enumerate(layer):
-                row[node] = gap + place
-    return [(d, row[i]) for i, d in enumerate(depth)]
+            if turn:
+                layer.sort(key=lambda n: (fsum(row[m] for m in near[n]) / len(near[n]) if near[n] else 0, n))
+            tall = fsum(_room(n, real) for n in layer)
+            top = -tall / 2
+            for node in layer:
+                row[node] = top + _room(node, real) / 2
+                top += _room(node, real)
+    least = min(row, default=0.0)
+    return [(d, r - least) for d, r in zip(depth, row, strict=True)]
+
+
+def _room(node: int, real: int) -> float:
+    """Rows that a box takes, and that an edge on its way takes."""
+    return 1.0 if node < real else 0.55
 
 
 def _ends(graph: Graph) -> set[int]:
@@ -101,19 +123,19 @@ def _ends(graph: Graph) -> set[int]:
     return {i for i in range(len(graph.labels)) if i not in sources or i not in sinks}
 
 
-def _edge(start: tuple[float, float], end: tuple[float, float], span: int) -> str:
-    x1, y1 = start[0] + BOX[0], start[1] + BOX[1] / 2
-    x2, y2 = end[0] - 5, end[1] + BOX[1] / 2
-    bend = max(24.0, (x2 - x1) / 2)
-    # A long edge in one row would run through the boxes between: it passes below them.
-    sag = 0.62 * ROW if span > 1 and abs(y2 - y1) < ROW / 2 else 0.0
-    middle = (
-        f"C{x1 + bend:.0f} {y1 + sag * 1.3:.0f} {x2 - bend:.0f} {y2 + sag * 1.3:.0f} {x2:.0f} {y2:.0f}"
-        if sag
-        else f"C{x1 + bend:.0f} {y1:.0f} {x2 - bend:.0f} {y2:.0f} {x2:.0f} {y2:.0f}"
-    )
-    head = f"M{x2:.0f} {y2 - 3.5:.1f}L{x2 + 5:.0f} {y2:.1f}L{x2:.0f} {y2 + 3.5:.1f}Z"
-    return tag("path", d=f"M{x1:.0f} {y1:.0f}{middle}") + tag("path", d=head, class_="head")
+def _edge(spots: Sequence[tuple[float, float]]) -> str:
+    """From the right side of the first box through the spots between to the left side of the last."""
+    points = [(spots[0][0] + BOX[0], spots[0][1])]
+    for x, y in spots[1:-1]:
+        points += [(x, y), (x + BOX[0], y)]
+    points = [(x, y + BOX[1] / 2) for x, y in [*points, (spots[-1][0] - 5, spots[-1][1])]]
+    way = f"M{points[0][0]:.0f} {points[0][1]:.1f}"
+    for (x1, y1), (x2, y2) in pairwise(points):
+        middle = (x1 + x2) / 2
+        way += f"C{middle:.0f} {y1:.1f} {middle:.0f} {y2:.1f} {x2:.0f} {y2:.1f}"
+    x, y = points[-1]
+    head = f"M{x:.0f} {y - 3.5:.1f}L{x + 5:.0f} {y:.1f}L{x:.0f} {y + 3.5:.1f}Z"
+    return tag("path", d=way) + tag("path", d=head, class_="head")
 
 
 def _box(spot: tuple[float, float], label: str, end: bool) -> str:

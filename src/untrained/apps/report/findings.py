@@ -1,0 +1,166 @@
+"""What a report shows, gathered once as plain data, from a store or from a study in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from untrained.apps.report.best import SIZE, space_of
+from untrained.apps.report.command import metric_name
+from untrained.apps.report.counts import Counts, count
+from untrained.core import registry
+from untrained.core.effects import LEAST, ROWS, Effects, effects
+from untrained.core.errors import UntrainedError
+from untrained.core.metric import Better
+from untrained.core.space import Space
+from untrained.core.study import Question, Study, Trial
+from untrained.core.traits import blocks
+from untrained.studies.digest import undominated
+from untrained.studies.overview import Overview, Points, summary
+from untrained.studies.store import Store
+
+SAID_BY_NAME = ("parameters",)  # units that the name of the value says already
+BEST, FRONT = 10, 30  # architectures that are drawn: leaders, and of the front
+Again = Callable[[Sequence[Trial], Question, Space | None], dict[str, "Spread"]]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A value measured again, with other draws of weights and text window."""
+
+    mean: float
+    deviation: float
+    """standard deviation over the draws"""
+    draws: int
+
+
+@dataclass
+class Findings:
+    """Everything that the figures of a search are drawn from."""
+
+    study: Study | Overview
+    name: str
+    """of the study in its store"""
+    counts: Counts
+    points: Points
+    sample: list[Trial]
+    """of the good ones: all, or as many at random as effects are read off"""
+    leaders: list[Trial]
+    front: list[Trial]
+    """of the front, as many as are drawn; empty for a single objective"""
+    space: Space | None
+    effects: Effects | None = None
+    why_no_effects: str = ""
+    spreads: dict[str, Spread] = field(default_factory=dict)
+    """architecture id -> first objective over several draws"""
+
+    @property
+    def question(self) -> Question:
+        return self.study.question
+
+    @property
+    def shown(self) -> list[Trial]:
+        """The architectures that are drawn, each once: the best, then the front."""
+        return list({t.architecture.id: t for t in [*self.leaders, *self.front]}.values())
+
+    def sizes(self) -> list[tuple[Trial, float]]:
+        """Parameters at paper scale of the sample, where they are recorded or known in closed form."""
+        found = ((t, size(t, self.space)) for t in self.sample)
+        return [(t, n) for t, n in found if n is not None]
+
+
+def from_store(
+    location: str | Path, *, study: str | None = None, again: Again | None = None, seed: int = 0
+) -> Findings:
+    """What a store says so far, also while somebody writes to it. Raises BadStore for what is none."""
+    with Store(location, study=study) as log:
+        found, points = summary(log, best=BEST, front=FRONT)
+        few = _some(len(points.numbers), seed)
+        sample = log.trials(found.question, points.numbers[few].tolist())
+        # Of several draws of one architecture the score is their mean, which is what the order goes by.
+        sample = [_scored(t, points.scores[i].tolist()) for t, i in zip(sample, few, strict=True)]
+    return _gathered(found, found.study, points, sample, found.leaders, found.points, again, seed)
+
+
+def from_study(study: Study, *, again: Again | None = None, seed: int = 0) -> Findings:
+    """The same of a study in memory."""
+    good = study.distinct()
+    goals = len(study.question.objectives)
+    scores = np.array([t.scores for t in good], float).reshape(len(good), goals)
+    points = Points(np.array([t.number for t in good], np.int64), scores, undominated(scores))
+    front = [good[i] for i in points.front[:FRONT].tolist()]
+    sample = [good[i] for i in _some(len(good), seed)]
+    return _gathered(study, "", points, sample, good[:BEST], front, again, seed)
+
+
+def size(trial: Trial, space: Space | None) -> float | None:
+    """Parameters of an architecture, where that needs no network."""
+    if SIZE in trial.values:
+        return trial.values[SIZE]
+    if space is None:
+        return None
+    counted = space.count(trial.architecture, scale="paper").get(SIZE)
+    return None if counted is None else float(counted)
+
+
+def unit_of(label: str) -> str:
+    """The unit of a value, empty where its metric has none or is not installed."""
+    name = metric_name(label)
+    for kind in ("proxy", "cost"):
+        if name in registry.names(kind) and "." not in label.partition(":")[0]:
+            try:
+                unit: str = registry.get(kind, name).unit
+            except UntrainedError:
+                return ""
+            return "" if unit in SAID_BY_NAME else unit
+    return ""
+
+
+def own_value(score: float, better: Better) -> float:
+    """A score as its metric tells it."""
+    return score if better == "higher" else -score
+
+
+def _gathered(
+    study: Study | Overview,
+    name: str,
+    points: Points,
+    sample: list[Trial],
+    leaders: list[Trial],
+    front: list[Trial],
+    again: Again | None,
+    seed: int,
+) -> Findings:
+    space = space_of(study)
+    several = len(study.question.objectives) > 1
+    found = Findings(study, name, count(study), points, sample, leaders, front if several else [], space)
+    found.effects, found.why_no_effects = _effects(sample, space, seed)
+    if again is not None and leaders:
+        found.spreads = again(leaders, study.question, space)
+    return found
+
+
+def _effects(sample: Sequence[Trial], space: Space | None, seed: int) -> tuple[Effects | None, str]:
+    """What matters among the sample, or why that is not told."""
+    if space is None:
+        return None, "The package that has this space is not installed."
+    if len(sample) < LEAST:
+        return None, f"{len(sample)} good architectures are too few to tell; {LEAST} or more are needed."
+    parts = blocks(space, [t.architecture for t in sample])
+    if not parts:
+        return None, "The good architectures are equal in every decision."
+    return effects(parts, [t.score or 0.0 for t in sample], seed=seed), ""
+
+
+def _some(n: int, seed: int) -> list[int]:
+    """Which of n rows to look at closely, in their order."""
+    picked = np.sort(np.random.default_rng(seed).permutation(n)[:ROWS])
+    found: list[int] = picked.tolist()
+    return found
+
+
+def _scored(trial: Trial, scores: list[float]) -> Trial:
+    return replace(trial, score=scores[0], scores=tuple(scores))
