@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad, relu, softmax
 
 from untrained.core.errors import InvalidArchitecture
+from untrained.nn.memory import Memory
 from untrained.nn.taps import Tape
 
 
@@ -54,18 +55,29 @@ class SoftmaxAttention(nn.Module):
         self.multiply = nn.Linear(inside, inside, bias=False) if multiplicative else None
         self.output = nn.Linear(inside, width, bias=bias)
 
-    def forward(self, x: Tensor, tape: Tape | None = None, layer: int = 0) -> Tensor:
+    def forward(
+        self, x: Tensor, tape: Tape | None = None, layer: int = 0, memory: Memory | None = None
+    ) -> Tensor:
         """(B, T, D) -> (B, T, D)"""
-        return self.output(self.mixed(x, tape, layer).transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+        mixed = self.mixed(x, tape, layer, memory)
+        return self.output(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
-    def mixed(self, x: Tensor, tape: Tape | None = None, layer: int = 0) -> Tensor:
+    def mixed(
+        self, x: Tensor, tape: Tape | None = None, layer: int = 0, memory: Memory | None = None
+    ) -> Tensor:
         """Values mixed by attention, (B, heads, T, head width)."""
         query = self.query(x) if self.multiply is None else self.multiply(self.query(x))
         q, k, v = (_split(t, self.head_width) for t in (query, self.key(x), self.value(x)))
         if self.rotary:
-            q, k = rotated(q), rotated(k)
+            places = None if memory is None else memory.places
+            q, k = rotated(q, places=places), rotated(k, places=places)
+        if memory is None:
+            mask = self._mask(x.shape[1], x.device)
+        else:
+            k, v = memory.keep(layer, k, v)
+            mask = memory.mask(x.shape[1], k.shape[2], span=self.span)
         k, v = (t.repeat_interleave(self.heads // self.kv_heads, dim=1) for t in (k, v))
-        weights = attention(q, k, self._mask(x.shape[1], x.device))
+        weights = attention(q, k, mask)
         if tape is not None:
             tape.add("attention", layer, weights)
         return weights @ v
@@ -189,11 +201,17 @@ def attention(q: Tensor, k: Tensor, mask: Tensor | None = None) -> Tensor:
     return softmax(scores if mask is None else scores.masked_fill(~mask, -math.inf), -1)
 
 
-def rotated(x: Tensor, base: float = 10_000.0) -> Tensor:
-    """Rotary position embedding of (B, heads, T, d), halves paired as in Llama (Su et al. 2021)."""
+def rotated(x: Tensor, base: float = 10_000.0, places: Tensor | None = None) -> Tensor:
+    """Rotary position embedding of (B, heads, T, d), halves paired as in Llama (Su et al. 2021).
+
+    `places` (B, T) has the positions of the tokens, else they are 0, 1, ...
+    """
     half = x.shape[-1] // 2
     speed = base ** (-torch.arange(half, device=x.device, dtype=x.dtype) / half)
-    angle = torch.arange(x.shape[-2], device=x.device, dtype=x.dtype)[:, None] * speed
+    if places is None:
+        angle = torch.arange(x.shape[-2], device=x.device, dtype=x.dtype)[:, None] * speed
+    else:
+        angle = places[:, None, :, None].to(x.dtype) * speed
     a, b = x[..., :half], x[..., half : 2 * half]
     turned = [a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin(), x[..., 2 * half :]]
     return torch.cat(turned, -1)

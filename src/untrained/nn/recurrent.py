@@ -60,9 +60,17 @@ class GraphLayer(nn.Module):
                     self.matrices[f"{i}_{j}"] = _uniform((rows, hidden), hidden, generator)
 
     def forward(
-        self, x: Tensor, tape: Tape | None = None, layer: int = 0, start: Sequence[Tensor] | None = None
+        self,
+        x: Tensor,
+        tape: Tape | None = None,
+        layer: int = 0,
+        start: Sequence[Tensor] | None = None,
+        end: list[Sequence[Tensor]] | None = None,
     ) -> Tensor:
-        """(T, B, inputs) -> (T, B, H), from the states `start` (each (B, H)), else from zero."""
+        """(T, B, inputs) -> (T, B, H), from the states `start` (each (B, H)), else from zero.
+
+        `end` is given the states after the last step.
+        """
         nodes = self._compiled(x)
         tap_state = tape if tape is not None and tape.wants("state") else None
         tap_hidden = tape if tape is not None and tape.wants("hidden") else None
@@ -82,6 +90,8 @@ class GraphLayer(nn.Module):
                 tap_active.add("activation", layer, *(values[i] for i in active))
             state = [values[i] for i in following]
             outputs.append(state[0])
+        if end is not None:
+            end.append(state)
         return torch.stack(outputs)
 
     @property
@@ -263,13 +273,23 @@ class RecurrentLM(nn.Module):
         return nn.functional.embedding(tokens, self.embedding)
 
     def encode(
-        self, embedded: Tensor, tape: Tape | None = None, start: Sequence[Sequence[Tensor]] | None = None
+        self,
+        embedded: Tensor,
+        tape: Tape | None = None,
+        start: Sequence[Sequence[Tensor]] | None = None,
+        end: list[Sequence[Tensor]] | None = None,
     ) -> Tensor:
-        """(B, T, E) -> (B, T, H) of the last layer; `start` has the states of each layer, else zero."""
+        """(B, T, E) -> (B, T, H) of the last layer; `start` has the states of each layer, else zero.
+
+        `end` is given the states of each layer after the last step, where the layers are graphs.
+        """
         x = embedded
         for i, layer in enumerate(self.layers):
             steps = x.transpose(0, 1)
-            x = layer(steps, tape, i) if start is None else layer(steps, tape, i, start[i])
+            if end is not None:
+                x = layer(steps, tape, i, None if start is None else start[i], end)
+            else:
+                x = layer(steps, tape, i) if start is None else layer(steps, tape, i, start[i])
             x = x.transpose(0, 1)  # what is taped is what the next layer reads, so gradients reach it
             if tape is not None:
                 tape.add("block", i, x)

@@ -17,6 +17,7 @@ from torch.nn.functional import gelu, silu
 
 from untrained.core.errors import InvalidArchitecture
 from untrained.nn.attention import CosformerAttention, FixedTransform, SoftmaxAttention, SpanConvolution
+from untrained.nn.memory import Memory
 from untrained.nn.stream import Stream, WordTable
 from untrained.nn.taps import Tape
 
@@ -145,9 +146,12 @@ class Block(nn.Module):
         self.mixer_norm, self.ffn_norm = _norm(shape), _norm(shape)
         self.ffn = FeedForward(shape.width, layer.inner, shape.mlp, shape.bias)
 
-    def forward(self, x: Tensor, tape: Tape | None = None, layer: int = 0) -> Tensor:
-        """(B, T, D) -> (B, T, D)"""
-        mixed = self.mixer(self.mixer_norm(x) if self.pre else x, tape, layer)
+    def forward(
+        self, x: Tensor, tape: Tape | None = None, layer: int = 0, memory: Memory | None = None
+    ) -> Tensor:
+        """(B, T, D) -> (B, T, D); only mixers that can go on from earlier tokens take a memory"""
+        past = () if memory is None else (memory,)
+        mixed = self.mixer(self.mixer_norm(x) if self.pre else x, tape, layer, *past)
         if tape is not None:
             tape.add("mix", layer, mixed)
         x = x + mixed if self.pre else self.mixer_norm(x + mixed)
@@ -248,21 +252,22 @@ class Transformer(nn.Module):
         table = self.embedding.tables[0] if self.shape.narrow_positions else self.embedding
         return table(tokens)  # type: ignore[no-any-return]
 
-    def encode(self, embedded: Tensor, tape: Tape | None = None) -> Tensor:
-        """What `embed` made -> (B, T, D)"""
+    def encode(self, embedded: Tensor, tape: Tape | None = None, memory: Memory | None = None) -> Tensor:
+        """What `embed` made -> (B, T, D); with a memory, of tokens that follow those in it."""
         x = embedded
         if self.positions is not None:
-            if x.shape[1] > self.shape.positions:
+            length = x.shape[1] + (0 if memory is None else memory.seen)
+            if length > self.shape.positions:
                 raise InvalidArchitecture(
-                    f"a sequence of {x.shape[1]} tokens, but the model has {self.shape.positions} positions"
+                    f"a sequence of {length} tokens, but the model has {self.shape.positions} positions"
                 )
-            x = x + self.positions.weight[: x.shape[1]]
+            x = x + (self.positions.weight[:length] if memory is None else self.positions(memory.places))
         if not self.shape.pre:
             x = self.norm(x)
         if self.shape.narrow_positions and self.embedding.projections:
             x = self.embedding.projections[0](x)
         for i, block in enumerate(self.blocks):
-            x = block(x, tape, i)
+            x = block(x, tape, i, memory)
         return self.norm(x) if self.shape.pre else x
 
     def decode(self, features: Tensor) -> Tensor:

@@ -225,7 +225,7 @@ class GptDecoder(Space):
     ) -> torch.nn.Module:
         """The untrained decoder."""
         self.validate(arch)
-        from untrained.spaces._gpt_network import Decoder  # here, so that listing spaces loads no torch
+        from untrained.nn.decoder import Decoder  # here, so that listing spaces loads no torch
 
         c = self._at(arch, scale)
         probed = self.at(scale)[0] == "probe"

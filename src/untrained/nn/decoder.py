@@ -1,4 +1,4 @@
-"""What decoders need beyond `nn.transformer`: the relative positions and the softmax of Transformer-XL."""
+"""Causal transformers, with the relative positions and the adaptive softmax of Transformer-XL."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax, softmax
 
+from untrained.nn.memory import Memory
 from untrained.nn.taps import Tape
 from untrained.nn.transformer import Embedding, Transformer, TransformerShape, initialise
 
@@ -32,16 +33,22 @@ class RelativeAttention(nn.Module):
         self.content_bias = nn.Parameter(torch.zeros(heads, head_width))
         self.distance_bias = nn.Parameter(torch.zeros(heads, head_width))
 
-    def forward(self, x: Tensor, tape: Tape | None = None, layer: int = 0) -> Tensor:
+    def forward(
+        self, x: Tensor, tape: Tape | None = None, layer: int = 0, memory: Memory | None = None
+    ) -> Tensor:
         """(B, T, D) -> (B, T, D)"""
         q, k, v = (self._split(project(x)) for project in (self.query, self.key, self.value))
-        r = self._split(self.distance(self._sinusoids(x))[None])  # (1, heads, T, d), by distance
-        step = torch.arange(x.shape[1], device=x.device)
-        apart = step[:, None] - step  # (T, T); below 0 where the key is later
+        if memory is not None:
+            k, v = memory.keep(layer, k, v)
+        keys = k.shape[2]
+        r = self._split(self.distance(self._sinusoids(x, keys))[None])  # (1, heads, keys, d), by distance
+        step = torch.arange(keys, device=x.device)
+        apart = step[keys - x.shape[1] :, None] - step  # (T, keys); below 0 where the key is later
         near = (q + self.distance_bias[:, None]) @ r.transpose(-1, -2)  # (B, heads, T, distance)
         near = near.gather(-1, apart.clamp(min=0).expand_as(near))
         scores = (q + self.content_bias[:, None]) @ k.transpose(-1, -2) + near
-        scores = (scores / math.sqrt(self.head_width)).masked_fill(apart < 0, -math.inf)
+        hidden = apart < 0 if memory is None else ~memory.mask(x.shape[1], keys)
+        scores = (scores / math.sqrt(self.head_width)).masked_fill(hidden, -math.inf)
         weights = softmax(scores, -1)
         if tape is not None:
             tape.add("attention", layer, weights)
@@ -51,11 +58,11 @@ class RelativeAttention(nn.Module):
         """(B, T, heads * d) -> (B, heads, T, d)"""
         return x.reshape(*x.shape[:2], self.heads, self.head_width).transpose(1, 2)
 
-    def _sinusoids(self, x: Tensor) -> Tensor:
-        """(T, D): sines in the first half, cosines in the second, of distances 0, 1, ..."""
+    def _sinusoids(self, x: Tensor, length: int) -> Tensor:
+        """(length, D): sines in the first half, cosines in the second, of distances 0, 1, ..."""
         steps = torch.arange(0, self.width, 2, device=x.device, dtype=x.dtype)
         speed = 10_000.0 ** (-steps / self.width)
-        angle = torch.arange(x.shape[1], device=x.device, dtype=x.dtype)[:, None] * speed
+        angle = torch.arange(length, device=x.device, dtype=x.dtype)[:, None] * speed
         return torch.cat([angle.sin(), angle.cos()], -1)[:, : self.width]
 
 
@@ -125,6 +132,7 @@ class Decoder(Transformer):
     ) -> None:
         """`adaptive` has (words, width) of the head's clusters, `own` how many projections are its own."""
         super().__init__(shape, generator)
+        self.relative, self.clusters, self.own = relative, adaptive, own
         self.adaptive: AdaptiveHead | None = None
         if adaptive:
             with torch.device("meta"):  # else torch draws once from its global generator
