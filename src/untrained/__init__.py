@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from untrained.apps.api import search as search
     from untrained.apps.api import space as space
     from untrained.apps.discovering import discover as discover
+    from untrained.apps.export.writing import export as export
     from untrained.apps.leaderboard.whole import leaderboard as leaderboard
     from untrained.apps.training import train as train
     from untrained.core.architecture import Architecture as Architecture
@@ -44,6 +45,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "apps.api": ("calibrate", "compare", "correlate", "features", "rank", "rng", "score", "search", "space"),
     "apps.discovering": ("discover",),
+    "apps.export.writing": ("export",),
     "apps.training": ("train",),
     "apps.leaderboard.whole": ("leaderboard",),
     "core.architecture": ("Architecture",),

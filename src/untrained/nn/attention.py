@@ -224,7 +224,10 @@ def dct(x: Tensor) -> Tensor:
     """
     n = x.shape[-1]
     at = torch.arange(n, device=x.device, dtype=x.dtype)
-    wave = torch.cos(math.pi / n * (at[:, None] + 0.5) * at) * math.sqrt(2 / n)
+    size = (
+        torch.full((), 2.0, dtype=torch.float64, device=x.device) / n
+    )  # a tensor, so that n may be symbolic
+    wave = torch.cos(math.pi / n * (at[:, None] + 0.5) * at) * size.sqrt()
     return x @ torch.where(at == 0, wave * math.sqrt(0.5), wave)
 
 

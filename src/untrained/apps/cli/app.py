@@ -14,6 +14,7 @@ from untrained.apps.cli.compare import compare
 from untrained.apps.cli.correlate import correlate
 from untrained.apps.cli.data import get, list_files, verify
 from untrained.apps.cli.discover import discover
+from untrained.apps.cli.export import export
 from untrained.apps.cli.features import features
 from untrained.apps.cli.plugins import list_, show
 from untrained.apps.cli.rank import rank
@@ -54,6 +55,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "features": features,
     "discover": discover,
     "report": report,
+    "export": export,
     "train": train,
 }
 DATA: dict[str, Callable[..., None]] = {"list": list_files, "get": get, "verify": verify}

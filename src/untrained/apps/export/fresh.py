@@ -1,0 +1,70 @@
+"""Whether a stranger gets the same numbers: a process of its own loads the directory and computes logits."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from untrained.core.errors import UntrainedError
+
+CLOSE = 1e-5  # largest difference of a logit, where logits are about 1
+LOADER = """
+import sys, torch
+{ours}from safetensors.torch import load_file, save_file
+from transformers import {auto}
+model = {auto}.from_pretrained(sys.argv[1], local_files_only=True).eval()
+with torch.inference_mode():
+    logits = model(load_file(sys.argv[2])["tokens"]).logits
+save_file({{"logits": logits.float().contiguous()}}, sys.argv[3])
+"""
+
+
+def reloaded(folder: Path, tokens: Tensor, *, auto: str, ours: bool) -> Tensor:
+    """Logits (B, T, V) of tokens (B, T), from a process that knows the folder alone.
+
+    It imports untrained only where the model is one of `ours`. Raises UntrainedError where it does not load.
+    """
+    code = LOADER.format(auto=auto, ours="import untrained\n" if ours else "")
+    with TemporaryDirectory(prefix="untrained-export-") as place:
+        asked, told = Path(place) / "tokens.safetensors", Path(place) / "logits.safetensors"
+        save_file({"tokens": tokens}, asked)
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(folder), str(asked), str(told)],
+            capture_output=True,
+            text=True,
+            env=os.environ | {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"},
+        )
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+            raise UntrainedError(f"a fresh process cannot load what was exported: {last}")
+        return load_file(told)["logits"]
+
+
+def difference(found: Tensor, wanted: Tensor, what: str) -> float:
+    """The largest difference of a logit; raises UntrainedError where it is not below 1e-5.
+
+    Logits beyond 1 are allowed as many times more, as float32 has seven digits. A cell that grows without
+    bound overflows; then both must overflow at the same places.
+    """
+    finite = torch.isfinite(wanted)
+    if found.shape != wanted.shape or not torch.equal(torch.isfinite(found), finite):
+        raise UntrainedError(
+            f"{what} gives logits {tuple(found.shape)}, {int(torch.isfinite(found).sum()):,} of them numbers,"
+            f" where the network gives {tuple(wanted.shape)}, {int(finite.sum()):,} of them numbers"
+        )
+    if not bool(finite.any()):
+        return 0.0
+    apart = float((found - wanted)[finite].abs().max())
+    allowed = CLOSE * max(1.0, float(wanted[finite].abs().max()))
+    if apart >= allowed:
+        raise UntrainedError(
+            f"{what} gives other logits, by up to {apart:.1e} where {allowed:.0e} is allowed"
+        )
+    return apart
