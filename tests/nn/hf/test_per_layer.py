@@ -7,9 +7,9 @@ import json
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
-from untrained.nn.hf import LayerSize, build, per_layer, sizes
 
 from untrained.core.errors import UsageError
+from untrained.nn.hf import LayerSize, build, per_layer, sizes
 
 transformers = pytest.importorskip("transformers")
 WIDTH, HEADS, INNER, LAYERS = 48, 6, 40, 3

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 import torch
-from untrained.nn.hf import LayerSize, build, per_layer
 
 from untrained.core.after_import import after_import
+from untrained.nn.hf import LayerSize, build, per_layer
 
 transformers = pytest.importorskip("transformers")
 
