@@ -20,7 +20,7 @@ from untrained.core import registry
 from untrained.core.architecture import Architecture
 from untrained.core.benchmark import Benchmark, Row, Target
 from untrained.core.errors import BadData, InvalidArchitecture, UnknownName, UsageError
-from untrained.core.metric import metric
+from untrained.core.metric import METRIC_KINDS, metric
 from untrained.core.named import construct
 from untrained.core.space import Space
 from untrained.metrics.features import DESCRIPTIONS
@@ -261,7 +261,7 @@ def _number(path: Path, row: int, name: str, cell: str, *, empty: bool = False) 
 
 def _ours(name: str) -> bool:
     bare = name.partition(":")[0].partition(".")[0]
-    return name in DESCRIPTIONS or any(bare in registry.names(k) for k in ("proxy", "cost"))
+    return name in DESCRIPTIONS or any(bare in registry.names(k) for k in METRIC_KINDS)
 
 
 def _lower(name: str) -> bool:

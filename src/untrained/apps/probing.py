@@ -16,6 +16,7 @@ from torch import nn
 from untrained.apps.names import split_names
 from untrained.core import registry
 from untrained.core.architecture import Architecture
+from untrained.core.bytes import VOCABULARY
 from untrained.core.errors import UsageError
 from untrained.core.metric import Measurement, Metric, metric
 from untrained.core.space import Shape, Space
@@ -56,7 +57,8 @@ class Lab:
     """Everything that stays the same while architectures come and go.
 
     Proxies look at networks of `scale`; costs are those of the network at paper scale, which is the one
-    that would be trained.
+    that would be trained. What is trained reads bytes, and has that scale with as many words, unless `scale`
+    is one of paper that says otherwise.
     """
 
     space: Space
@@ -70,7 +72,7 @@ class Lab:
 
     def probe(self, arch: Architecture, kind: str = "proxy", seed: int = 0) -> Probe:
         """A probe of an architecture; nothing is built before something is asked of it."""
-        scale = "paper" if kind == "cost" else self.scale
+        scale = {"cost": "paper", "trained": trained_scale(self.space, self.scale)}.get(kind, self.scale)
         shape, corpus = self.space.shape(scale), self.corpus or load()
 
         def build() -> nn.Module:
@@ -95,6 +97,16 @@ class Lab:
         """Raises BadText now rather than once for every architecture."""
         shape = self.space.shape(self.scale)
         _batch(self.corpus or load(), shape, 0)
+
+
+def trained_scale(space: Space, scale: str = "paper", vocabulary: int = VOCABULARY) -> str:
+    """The scale at which networks are trained: that of the paper, with as many words as the tokenizer has."""
+    name, sizes = space.at(scale)
+    sizes = sizes if name == "paper" else {}
+    if "vocabulary" in space.sizes:
+        sizes = {"vocabulary": vocabulary} | sizes
+    typed = ",".join(f"{k}={v}" for k, v in sizes.items())
+    return f"paper:{typed}" if typed else "paper"
 
 
 def check_device(name: str) -> None:
@@ -187,6 +199,7 @@ def measure(
     if seeds < 1:
         raise UsageError(f"seeds={seeds}; take 1 or more")
     proxies = [m for m in metrics if m.kind != "cost"]
+    kinds = {m.kind: [o for o in proxies if o.kind == m.kind] for m in proxies}
     draws: dict[str, list[Measurement]] = {m.label: [] for m in metrics}
     with quiet_numbers():
         costs = [m for m in metrics if m.kind == "cost"]
@@ -195,9 +208,10 @@ def measure(
             for m in costs:
                 draws[m.label].append(m(whole))
         for seed in range(first, first + (seeds if proxies else 0)):
-            one = probe("proxy", seed).expect(need for m in proxies for need in m.needs)
-            for m in proxies:
-                draws[m.label].append(m(one, seed=seed))
+            for kind, own in kinds.items():
+                one = probe(kind, seed).expect(need for m in own for need in m.needs)
+                for m in own:
+                    draws[m.label].append(m(one, seed=seed))
     return {label: pooled(found) for label, found in draws.items()}
 
 

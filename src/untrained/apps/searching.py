@@ -13,7 +13,7 @@ from untrained.apps.probing import Lab
 from untrained.core import registry
 from untrained.core.architecture import Architecture
 from untrained.core.errors import UnknownName, UsageError
-from untrained.core.metric import Better, Metric, metric
+from untrained.core.metric import METRIC_KINDS, Better, Metric, metric
 from untrained.core.space import Space
 from untrained.core.strategy import make
 from untrained.core.study import Question, Study, Trial
@@ -57,6 +57,7 @@ class Plan:
             where=Where.parse(self.where),
             count=lambda arch: self.lab.space.count(arch, scale="paper"),
             cost_probe=lambda arch, seed, needs: self.lab.probe(arch, "cost", seed),
+            trained_probe=lambda arch, seed, needs: self.lab.probe(arch, "trained", seed),
             also=self.also,
             fidelities=self.fidelities,
             goals=self.goals,
@@ -176,7 +177,7 @@ def _direction(text: str) -> Better:
 
 
 def _known(space: Space) -> list[str]:
-    return registry.names("cost") + registry.names("proxy") + list(space.declared())
+    return [n for kind in METRIC_KINDS for n in registry.names(kind)] + list(space.declared())
 
 
 def _metrics(objectives: Iterable[str], limits: Where, also: Iterable[str], space: Space) -> list[Metric]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from untrained.apps.probing import check_device, generator
+from untrained.apps.probing import check_device, generator, trained_scale
 from untrained.core.architecture import Architecture
 from untrained.core.errors import UsageError
 from untrained.core.named import construct
@@ -79,7 +79,7 @@ def train(
     data: str | None = None,
     held_out: float = HELD_OUT,
     tokenizer: str | Path | None = None,
-    scale: str = "paper",
+    scale: str | None = None,
     out: str | Path | None = None,
     resume: bool = False,
     minutes: float | None = None,
@@ -89,7 +89,8 @@ def train(
 ) -> Trained:
     """Trains an architecture, an `nn.Module` or a Hugging Face model, and returns it with its marks.
 
-    `what` is an Architecture (built at `scale`, such as "paper:vocabulary=260"), a module that maps tokens
+    `what` is an Architecture (built at `scale`; by default that of the paper, with as many words as the
+    tokenizer has: "paper:vocabulary=260"), a module that maps tokens
     (B, T) to logits (B, T, V) (trained in place), a configuration object, or the path of a model directory or
     config.json. `recipe` is a name with settings, "causal_lm:steps=300,peak_lr=1e-3". `text` is a UTF-8 file,
     its last `held_out` share kept for examination unless `validation` is another file; without one, English
@@ -105,6 +106,7 @@ def train(
     check_device(device)
     words = tokenizer_named(tokenizer if tokenizer is not None else _own_tokenizer(what))
     read = Source(text, validation, data, held_out).read(chosen, words)
+    scale = _scale(what, scale, words)
     model = network(what, chosen, scale, read)
     chosen.check(read, model)
     folder = None if out is None else Folder(out, resume=resume)
@@ -152,6 +154,13 @@ def network(what: object, recipe: TrainingRecipe, scale: str, data: Language | L
     if labels is None or hasattr(made, "save_pretrained"):
         return made
     return Classifier(made, len(labels), fill=words.pad or 0, generator=luck)
+
+
+def _scale(what: object, scale: str | None, words: Tokenizer) -> str:
+    """The scale of an architecture's network as it was typed, else the one that fits the tokenizer."""
+    if scale is not None or not isinstance(what, Architecture):
+        return scale or "paper"
+    return trained_scale(construct("space", what.space), vocabulary=words.vocabulary)
 
 
 def _timed(

@@ -15,6 +15,7 @@ from untrained.core import registry
 from untrained.core.errors import InvalidArchitecture, MeasurementFailed, UnknownName, UsageError
 
 Better = Literal["higher", "lower"]
+METRIC_KINDS = ("cost", "trained", "proxy")
 FORMULA = ".json"  # how the name of a file ends that holds a formula
 SECTIONS = (
     "Formula",
@@ -185,6 +186,13 @@ def cost(
     return _decorator("cost", better, unit, needs)
 
 
+def trained(
+    *, unit: str, better: Better = "lower", needs: str = ""
+) -> Callable[[Callable[..., float | Parts]], Metric]:
+    """Registers a function of a `Probe` as a trained metric: it trains a copy of the network, which costs."""
+    return _decorator("trained", better, unit, needs)
+
+
 def _decorator(
     kind: str, better: Better, unit: str, needs: str
 ) -> Callable[[Callable[..., float | Parts]], Metric]:
@@ -198,19 +206,19 @@ def _decorator(
 
 
 def metric(text: str) -> Metric:
-    """The proxy or cost of that name, with settings: `latency` or `fading_memory:draws=3`.
+    """The proxy, cost or trained metric of that name, with settings: `latency` or `fading_memory:draws=3`.
 
     Or the formula of a file, `found.json`: `untrained discover` writes such.
 
-    Raises UnknownName (nearest names of both kinds offered) or UsageError for a setting it has not.
+    Raises UnknownName (nearest names of all kinds offered) or UsageError for a setting it has not.
     """
     if text.strip().endswith(FORMULA):
         made: Metric = import_module("untrained.metrics.formulas").from_file(text.strip())
         return made
     name, _, tail = text.strip().partition(":")
-    kind = "cost" if name in registry.names("cost") else "proxy"
-    if name not in registry.names(kind):
-        raise UnknownName("proxy", name, registry.names("proxy") + registry.names("cost"))
+    kind = next((kind for kind in METRIC_KINDS if name in registry.names(kind)), None)
+    if kind is None:
+        raise UnknownName("proxy", name, [n for kind in reversed(METRIC_KINDS) for n in registry.names(kind)])
     found: Metric = registry.get(kind, name)
     return found.with_options(**split_options(tail)) if tail else found
 

@@ -26,6 +26,7 @@ ROOMS = {
     "strategy": "untrained.strategies",
     "benchmark": "untrained.benchmarks",
     "recipe": "untrained.training.recipes",
+    "trained": "untrained.training.metrics",
 }
 GROUPS = {
     "space": "untrained.spaces",
@@ -35,6 +36,7 @@ GROUPS = {
     "strategy": "untrained.strategies",
     "benchmark": "untrained.benchmarks",
     "recipe": "untrained.recipes",
+    "trained": "untrained.trained",
 }
 
 _added: dict[tuple[str, str], Any] = {}
@@ -52,7 +54,13 @@ def files(kind: str) -> dict[str, Path]:
 @cache
 def outside(kind: str) -> dict[str, EntryPoint]:
     """What other installed packages offer."""
-    return {e.name: e for e in entry_points(group=GROUPS[kind])}
+    return {e.name: e for e in _offered().select(group=GROUPS[kind])}
+
+
+@cache
+def _offered() -> Any:
+    """What all packages offer, of any kind: finding it reads every installed package, so it is done once."""
+    return entry_points()
 
 
 def names(kind: str) -> list[str]:
@@ -125,7 +133,11 @@ def summary(kind: str, name: str) -> str:
 
 
 def _first_line(path: Path, kind: str) -> str:
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    text = path.read_text(encoding="utf-8")
+    usual = rf'^@(?:\w+\.)?{kind}\b.*?^(?:def|class) .*?"""(.*?)(?:\n|""")'
+    if found := re.search(usual, text, re.M | re.S):  # parsing would take most of what `list` takes
+        return found[1].strip()
+    for node in ast.parse(text).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and any(
             kind in ast.unparse(d).split("(")[0] for d in node.decorator_list
         ):

@@ -35,12 +35,13 @@ class Evaluator:
         where: Where | None = None,
         count: Callable[[Architecture], Mapping[str, float]] | None = None,
         cost_probe: ProbeOf | None = None,
+        trained_probe: ProbeOf | None = None,
         also: Sequence[str] = (),
         fidelities: Sequence[str] = (),
         goals: Sequence[str] = (),
         seed: int = 0,
     ) -> None:
-        """`probe` builds what proxies look at, `cost_probe` what costs look at (else the same one).
+        """`probe` builds what proxies look at; costs and trained metrics have their own (else the same one).
 
         `count` gives numbers that need no network, by metric label. Metrics whose label is in `also`
         come last, and a failure of theirs is noted without making the trial a failed one. At one of the
@@ -48,7 +49,8 @@ class Evaluator:
         others are not measured but at their own turn, unless they are among `goals` or `also`.
         """
         self.where, self.count, self.seed = where or Where(), count, seed
-        self.probe, self.cost_probe = probe, cost_probe or probe
+        self.probes = {"cost": cost_probe or probe, "trained": trained_probe or probe}
+        self.probe = probe
         self.also = frozenset(also) - {m.label for m in metrics if self._constrains(m)}
         ordered = [(m.label, m) for m in sorted(metrics, key=self._turn)]
         only = set(fidelities) - set(goals) - set(also)
@@ -82,12 +84,13 @@ class Evaluator:
     def _constrains(self, metric: Metric) -> bool:
         return any(name == metric.label or name.startswith(f"{metric.label}.") for name in self.where.names)
 
-    def _turn(self, metric: Metric) -> tuple[bool, bool, bool, bool]:
-        """Sorts: constraints, then objectives, then the rest; costs first; what depends on timing last."""
+    def _turn(self, metric: Metric) -> tuple[bool, ...]:
+        """Sorts: constraints, then objectives, then the rest; costs first; what is slow or timed last."""
         return (
             metric.label in self.also,
             not self._constrains(metric),
             metric.kind != "cost",
+            metric.kind == "trained",
             "device" in metric.needs,
         )
 
@@ -139,7 +142,7 @@ class _Visit:
     def _measure(self, label: str, metric: Metric) -> None:
         if label in self.values:
             return  # known in closed form
-        make = self.plan.cost_probe if metric.kind == "cost" else self.plan.probe
+        make = self.plan.probes.get(metric.kind, self.plan.probe)
         if make not in self.probes:
             self.probes[make] = _guarded(
                 "build", lambda: make(self.arch, self.seed, self.plan.needs[self.fidelity])

@@ -19,6 +19,7 @@ from untrained.core.files import whole
 from untrained.training.optimizer import trainable
 
 Tensors = dict[str, Tensor]
+WORDS = "untrained"  # the key in the header of a file under which our words are
 MOMENTS = {"first": "exp_avg", "second": "exp_avg_sq", "count": "step"}
 
 
@@ -72,7 +73,7 @@ def save_tensors(path: Path, tensors: Tensors, **said: Any) -> None:
     """A safetensors file with words in its header, as a whole or not at all."""
     with whole(path) as part:
         try:
-            save_file(tensors, part, metadata={k: json.dumps(v) for k, v in said.items()})
+            save_file(tensors, part, metadata={WORDS: json.dumps(said)})  # in one, as their order is chance
         except SafetensorError as error:
             raise OSError(errno.EIO, str(error)) from None
 
@@ -81,7 +82,7 @@ def read_tensors(path: Path) -> tuple[Tensors, dict[str, Any]]:
     """What `save_tensors` wrote; raises UntrainedError for a damaged file."""
     try:
         with safe_open(path, framework="pt", device="cpu") as opened:
-            words = {k: json.loads(v) for k, v in (opened.metadata() or {}).items()}
+            words = json.loads((opened.metadata() or {}).get(WORDS, "{}"))
             return {name: opened.get_tensor(name) for name in opened.keys()}, words  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise UntrainedError(

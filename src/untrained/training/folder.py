@@ -5,8 +5,8 @@ The layout, which `untrained train -o DIR` writes and `untrained export DIR` rea
     architecture.json       for an architecture: {"space": ..., "choices": {...}, "scale": "paper"}. The
                             network is space.build(Architecture.from_json(record), scale=record["scale"])
     weights.safetensors     for an architecture or a module: the weights of the best examination, under the
-                            names of the network's state_dict, a tied weight once; its header says `step` and
-                            `marks`
+                            names of the network's state_dict, a tied weight once; its header has `step` and
+                            `marks`, as JSON under the key `untrained`
     config.json, model.safetensors
                             in their place for a Hugging Face model: what its save_pretrained writes
     tokenizer.json          the tokenizer; bytes are one as well

@@ -19,6 +19,7 @@ PLURALS = {
     "strategy": "strategies",
     "benchmark": "benchmarks",
     "recipe": "recipes",
+    "trained": "trained metrics",
 }
 WIDTH = 110  # columns of a card; formulas are written that wide
 
@@ -26,8 +27,8 @@ WIDTH = 110  # columns of a card; formulas are written that wide
 def list_(context: typer.Context, json: Json = False, usage: Help = False) -> None:
     """List the plug-ins by kind, one line each.
 
-    KIND is space, proxy, cost, predictor, strategy, benchmark or recipe; without it, all are listed. No
-    plug-in is loaded.
+    KIND is space, proxy, cost, predictor, strategy, benchmark, recipe or trained; without it, all are
+    listed. No plug-in is loaded.
     """
     from untrained.apps.cli._screen import on_terminal, print_heading, print_records, width
     from untrained.core import registry
@@ -96,7 +97,7 @@ def _card(kind: str, name: str, plugin: Any) -> dict[str, Any]:
 
 def _facts(kind: str, plugin: Any) -> dict[str, Any]:
     """What the declaration says, by kind."""
-    if kind in ("proxy", "cost"):
+    if kind in ("proxy", "cost", "trained"):
         return {"better": plugin.better, "unit": plugin.unit, "needs": list(plugin.needs)}
     if kind == "space":
         return {"scales": list(plugin.scales)}

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from untrained.apps.cli._options import Device, Json, Space
+from untrained.apps.cli._finals import ranking
+from untrained.apps.cli._options import Device, Json, Space, StudyName
 
 if TYPE_CHECKING:
     from untrained.training.trainer import Trained
@@ -17,8 +18,9 @@ def train(
     model: Annotated[
         str | None,
         typer.Argument(
-            metavar="[DIR|CONFIG]",
-            help="A Hugging Face model directory or config.json on disk; or name an architecture: --arch.",
+            metavar="[DIR|CONFIG|STORE]",
+            help="A Hugging Face model directory or config.json on disk; or name an architecture: --arch."
+            " With --top, the store of a search.",
         ),
     ] = None,
     out: Annotated[
@@ -70,16 +72,26 @@ def train(
     ] = None,
     space: Space = None,
     scale: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--scale",
             metavar="NAME[:size=N,...]",
-            help="Size of an architecture's network: paper:vocabulary=260",
+            help="Size of an architecture's network, such as paper:vocabulary=260,width=64; else that of"
+            " paper with the tokenizer's vocabulary.",
         ),
-    ] = "paper",
+    ] = None,
+    top: Annotated[
+        int | None,
+        typer.Option("--top", metavar="K", min=1, help="Train the best K of a STORE, and keep the best."),
+    ] = None,
+    study: StudyName = None,
     minutes: Annotated[
         float | None,
-        typer.Option("--minutes", metavar="M", help="As many steps as fit, by the time of the first few."),
+        typer.Option(
+            "--minutes",
+            metavar="M",
+            help="As many steps as fit, by the time of the first few; with --top, of all together.",
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the training in DIR, if there is one.")
@@ -99,28 +111,31 @@ def train(
     untrained sample gpt_decoder | untrained train --arch - --text a.txt -o out
     untrained train my-model/config.json -r causal_lm:steps=500 -o out
     untrained train my-model --text more.txt -r causal_lm:peak_lr=1e-4 -o out
+    untrained train study.db --top 3 --minutes 60 --text a.txt -o out
     """
     from untrained.apps.cli._screen import print_record, print_section
     from untrained.core.errors import UsageError
 
     if not out:
         raise UsageError("a training needs a folder to be kept in: -o DIR")
-    what = _what(model, arch, space)
-    found = _trained(
-        what,
-        recipe=recipe,
-        text=text,
-        validation=validation,
-        data=data,
-        held_out=held_out,
-        tokenizer=tokenizer,
-        scale=scale,
-        out=out,
-        resume=resume,
-        minutes=minutes,
-        device=device,
-        tensorboard=tensorboard,
-    )
+    asked = {
+        "recipe": recipe,
+        "text": text,
+        "validation": validation,
+        "data": data,
+        "held_out": held_out,
+        "tokenizer": tokenizer,
+        "scale": scale,
+        "out": out,
+        "resume": resume,
+        "minutes": minutes,
+        "device": device,
+        "tensorboard": tensorboard,
+    }
+    if top is not None:
+        ranking(model, study, top, asked, json)
+        return
+    found = _trained(_what(model, arch, space), **asked)
     if json:
         print_record(_record(found))
         return

@@ -13,6 +13,7 @@ from untrained.apps.report.document import Section
 from untrained.apps.report.table import Column, Table, table
 from untrained.core import registry
 from untrained.core.errors import UntrainedError
+from untrained.core.metric import METRIC_KINDS
 from untrained.core.study import Question, Study, Trial
 from untrained.studies.overview import Overview
 
@@ -178,7 +179,7 @@ def _metrics(question: Question) -> list[str]:
 
 def _worth(name: str) -> str | None:
     """The `Worth` section of a metric's card; None where there is none, or no such metric here."""
-    for kind in ("proxy", "cost"):
+    for kind in METRIC_KINDS:
         if name in registry.names(kind):
             try:
                 card: dict[str, str] = registry.get(kind, name).card

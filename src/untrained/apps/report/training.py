@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from untrained.apps.report.document import Section
 from untrained.apps.report.table import Column, number, table
 
 if TYPE_CHECKING:
+    from untrained.apps.finals import Final
     from untrained.training.trainer import Trained
 
 TITLES = {
@@ -37,3 +38,26 @@ def outcome(found: Trained, baselines: Mapping[str, float]) -> Section:
         f" {found.recipe.length} tokens, {found.seconds:,.1f} s."
     )
     return Section("on held-out data", (said,), table([Column("", left=True), *TITLES.values()], rows))
+
+
+def ranked(found: Sequence[Final]) -> Section:
+    """The candidates of a search in the order of their held-out loss."""
+    keys = [
+        key
+        for key in ("loss", "perplexity", "accuracy", "f1")
+        if any(key in (one.marks or ()) for one in found)
+    ]
+    rows = [
+        [
+            one.trial.architecture.id,
+            str(one.place),
+            number(one.trial.score, 4),
+            *("failed" if one.marks is None else number(one.marks[key], 4) for key in keys),
+            f"{one.seconds:.1f}",
+        ]
+        for one in found
+    ]
+    titles = [Column("architecture", left=True), "place before", "score"]
+    titles += [*(TITLES[k] for k in keys), Column("seconds", spare=1)]
+    notes = tuple(f"{one.trial.architecture.id}: {one.reason}" for one in found if one.reason)
+    return Section(f"{len(found)} trained, best first", notes, table(titles, rows))

@@ -1,0 +1,1 @@
+"""Numbers that take some training: one file each."""
