@@ -115,13 +115,17 @@ def test_the_active_choice_begins_by_chance_and_asks_within_the_part_that_may_be
     assert not set(chosen[30]) & set(test)
 
 
-def test_the_active_choice_takes_those_of_largest_deviation():
+@pytest.mark.parametrize(
+    ("name", "start", "more"), [("gaussian_process", 10, 2), ("ridge_on_ranks", 2, 1)]
+)
+def test_the_active_choice_takes_those_of_largest_deviation(name, start, more):
     table = known()
-    train, made = _split(table, 0, 0, 20)[0], _maker(table, "ridge_on_ranks")
-    chosen = _active(table, made, train, [12], "deviation")[12]
-    fitted = made().fit(table.codes[train[:10]], table.label[train[:10]], table.codes)
-    deviation = fitted.predict(table.codes[train[10:]])[1]
-    assert set(chosen[10:]) == set(train[10:][np.argsort(deviation)[-2:]])
+    train, made = _split(table, 0, 0, 20)[0], _maker(table, name)
+    chosen = _active(table, made, train, [start + more], "deviation")[start + more]
+    fitted = made().fit(table.codes[train[:start]], table.label[train[:start]], table.codes)
+    deviation = fitted.predict(table.codes[train[start:]])[1]
+    assert list(chosen[:start]) == list(train[:start])
+    assert set(chosen[start:]) == set(train[start:][np.argsort(deviation)[-more:]])
 
 
 def test_expected_improvement_is_what_draws_give():
@@ -160,7 +164,7 @@ def test_twins_are_one_architecture_with_their_mean(small):
     found = from_benchmark(Small(), rows, lab, kind="encoding")
     assert len(found.ids) == len(set(found.ids)) == len(rows) - 2
     assert found.quality[0] == pytest.approx(-(5.0 + 9.0) / 2)
-    assert found.prior == "fading_memory"
+    assert found.prior == "gated_memory"
     assert found.codes.shape[1] == 1 + len(lab.space.encode(rows[0].architecture))
     assert found.size is not None
 

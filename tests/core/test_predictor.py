@@ -43,27 +43,35 @@ def table(rows=30, features=5, seed=0):
     return np.random.default_rng(seed).normal(size=(rows, features))
 
 
-def test_labels_are_normal_scores_and_columns_are_cut_values():
+def test_labels_are_half_ranks_and_half_values_and_columns_are_cut_values():
     X, y = np.array([[1.0, 7.0], [5.0, 7.0], [1000.0, 7.0], [2.0, 7.0]]), np.array([3.0, 9.0, -100.0, 4.0])
     codes, target, _ = Told().fit(X, y).learned
     low, high = np.quantile(X[:, 0], [0.16, 0.84])
     z = ((X[:, 0] - 3.5) / ((high - low) / 2)).clip(-3, 3)
     assert codes.shape == (4, 1)  # the column that never changes is left out
     assert codes[:, 0] == pytest.approx((z - z.mean()) / z.std())
-    assert target == pytest.approx(_standard(y))
+    ranks = np.array([NormalDist().inv_cdf((r + 0.5) / 4) for r in (1, 3, 0, 2)])
+    # By hand: the median is 3.5, the quantiles are -100 + 0.48 * 103 and 4 + 0.52 * 5, half their distance 28.58.
+    values = np.array([-0.5, 5.5, 0.0, 0.5]) / 28.58
+    values[2] = -2 - np.log(1 + 103.5 / 28.58 - 2)
+    both = ranks / ranks.std() + (values - values.mean()) / values.std()
+    assert target == pytest.approx((both - both.mean()) / both.std())
 
 
-def _standard(y):
-    n = len(y)
-    z = np.array([NormalDist().inv_cdf((r + 0.5) / n) for r in np.argsort(np.argsort(y))])
-    return z / z.std()
-
-
-def test_a_growing_function_of_labels_and_another_unit_change_nothing():
+def test_the_unit_of_labels_and_columns_changes_nothing():
     X, y = table(), table(seed=1)[:, 0]
     plain = RidgeOnRanks().fit(X, y).predict(X)[0]
-    bent = RidgeOnRanks().fit(1e3 * X + 7, np.exp(y)).predict(1e3 * X + 7)[0]
-    assert bent == pytest.approx(plain)
+    assert RidgeOnRanks().fit(1e3 * X + 7, 1e-3 * y - 5).predict(1e3 * X + 7)[0] == pytest.approx(plain)
+
+
+def test_a_label_far_out_pulls_little_more_than_one_at_the_edge():
+    X, y = table(), table(seed=1)[:, 0]
+    y[4] = y.max() + 10
+    near = Told().fit(X, y).learned[1]
+    y[4] = 1e308
+    far = Told().fit(X, y).learned[1]
+    assert np.isfinite(far).all()
+    assert kendall_tau(near, y) == kendall_tau(far, y) == 1.0
 
 
 def test_a_prior_keeps_its_order_far_out_where_columns_are_cut():
@@ -137,9 +145,8 @@ def test_the_closed_form_leaves_one_out(made):
     fitted = made()
     told = fitted.held_out(codes, target, nothing)
     if made is RidgeOnRanks:
-        gram = codes @ codes.T / 4
-        penalty = 1 / fitted._inverse[0] - np.linalg.eigvalsh(gram).clip(min=0)[0]
-        whole = gram + penalty * np.eye(12)
+        gram = codes @ codes.T / (4 * fitted.penalty) + 0.4
+        whole = gram + np.eye(12)
     else:
         gram = fitted._share * fitted._kernel(codes, _squares(codes), fitted._length)
         whole = gram + fitted._noise * np.eye(12)
@@ -147,6 +154,36 @@ def test_the_closed_form_leaves_one_out(made):
         rest = np.delete(np.arange(12), i)
         alone = gram[i, rest] @ np.linalg.solve(whole[np.ix_(rest, rest)], target[rest])
         assert told[i] == pytest.approx(alone, abs=1e-9)
+
+
+def test_the_ridge_is_the_least_penalised_error_that_a_second_solver_finds():
+    codes, target = table(12, 4, seed=5), table(12, 4, seed=6)[:, 0]
+    fitted = RidgeOnRanks(penalty=3.0)
+    fitted.learn(codes, target, np.zeros(12))
+    wide = np.vstack([np.column_stack([codes, np.ones(12)]), np.diag([12**0.5] * 4 + [0.4**-0.5])])
+    b = np.linalg.lstsq(wide, np.append(target, np.zeros(5)), rcond=None)[0]
+    assert fitted.guess(codes)[0] == pytest.approx(codes @ b[:4] + b[4])
+
+
+def test_the_ridge_is_surer_of_what_it_has_seen_and_says_how_far_off_it_is():
+    """Its own assumption, drawn: the deviation is the spread of the truth about the mean."""
+    rng, missed = np.random.default_rng(0), []
+    for _ in range(400):
+        codes = rng.normal(size=(41, 5))
+        truth = rng.normal() * 0.4**0.5 + codes @ rng.normal(size=5) / 15**0.5 + rng.normal(size=41)
+        fitted = RidgeOnRanks(penalty=3.0)
+        fitted.learn(codes[:40], truth[:40], np.zeros(40))
+        mean, deviation = fitted.guess(codes[40:])
+        missed.append((truth[40] - mean[0]) / deviation[0])
+    assert np.std(missed) == pytest.approx(1.0, abs=0.12)
+    far = fitted.guess(np.array([[0.0] * 5, [9.0] * 5]))[1]
+    assert far[1] > 1.5 * far[0]
+
+
+def test_a_ridge_without_a_penalty_is_told():
+    for wrong in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(UsageError, match="no positive number"):
+            RidgeOnRanks(penalty=wrong)
 
 
 def _squares(codes):

@@ -24,7 +24,7 @@ Rows = npt.NDArray[np.int64]
 USUAL = (0, 20, 50, 100)  # labels
 CHOICES = ("deviation", "improvement")
 TESTED = 10  # architectures that must be left to be scored on
-START = 10  # labels drawn by chance before the active choice begins
+START = 10  # labels drawn by chance before the active choice begins, where deviations are learned from them
 FRESH = 100  # architectures drawn from the space, for a table that has none left to train
 
 
@@ -55,8 +55,9 @@ def calibrate(
 
     A split is the order of the SHA-256 of "seed/draw/id": its last architectures are scored on, the same for
     every number of labels, and none of them is ever labelled. Beside labels taken in that order stands the
-    active choice: after the first 10 the predictor asks for those of largest `deviation`, or of largest
-    expected `improvement`, a quarter more at a time. Intervals are the 2.5 and 97.5 % quantiles over the
+    active choice: after the first 10 (2 where nothing is fitted but the correction, as its deviations need
+    no labels) the predictor asks for those of largest `deviation`, or of largest expected `improvement`, a
+    quarter more at a time (one at a time). Intervals are the 2.5 and 97.5 % quantiles over the
     draws; splits overlap, so they tell the luck of the draw and not that of the table.
     """
     if choice not in CHOICES:
@@ -165,11 +166,12 @@ def _active(
 ) -> dict[int, Rows]:
     """Which rows the predictor would have labelled, for each number of labels."""
     found: dict[int, Rows] = {}
-    rows = train[: min([START, *(n for n in asked if n)])]
+    gated = make().gated
+    rows = train[: min([START if gated else 2, *(n for n in asked if n)])]
     for n in filter(None, asked):
         while len(rows) < n:
             left = train[~np.isin(train, rows)]
-            more = min(max(1, len(rows) // 4), n - len(rows))
+            more = min(max(1, len(rows) // 4) if gated else 1, n - len(rows))
             worth = _worth(known, make, rows, left, choice)
             rows = np.concatenate([rows, left[np.argsort(-worth, kind="stable")[:more]]])
         found[n] = rows[:n]

@@ -30,7 +30,7 @@ Real = npt.NDArray[np.float64]
 KINDS = ("encoding", "statistics", "both")
 NONE = "none"  # as a prior
 SIZE = "params_nonembedding"
-PRIORS = {"rnn_cell": "fading_memory"}  # by space; of the others, which are transformers:
+PRIORS = {"rnn_cell": "gated_memory"}  # by space; of the others, which are transformers:
 PRIOR = "rank_and_reuse"
 
 

@@ -23,6 +23,7 @@ FOLDS = 5  # of the cross-validation that weighs a correction
 USUAL = 0.8  # correlation with the truth that a prior is taken to have before labels say otherwise
 TRUST = 4.0  # labels that this assumption is worth
 CUT = 3.0  # standard scores beyond which a column says no more
+BEND = 2.0  # standard scores beyond which labels grow as a logarithm
 DOUBT = 1.5  # standard errors that a gain must be above before it counts
 LEAST = 0.3  # slope below which no labels bring a prior: it was chosen for a reason
 
@@ -30,10 +31,11 @@ LEAST = 0.3  # slope below which no labels bring a prior: it was chosen for a re
 class Predictor(ABC):
     """Learns from labelled rows and tells a mean and a standard deviation for others.
 
-    The labels y (higher is better) enter as normal scores of their ranks, the columns of X as values: less
-    their median, over half the range of their middle 68 %, cut at +-3 (the prior grows as a logarithm there).
-    So no unit and no outlier matters. What comes out is in standard scores of the quality's rank: 0 the
-    middle of the labelled, +1 better than 84 % of them.
+    The columns of X enter as values: less their median, over half the range of their middle 68 %, cut at +-3
+    (the prior grows as a logarithm there). The labels y (higher is better) enter as the mean of two: their
+    ranks as normal scores, which no outlier moves, and their values, placed like columns and growing as a
+    logarithm beyond +-2, which tell small differences from large ones. So no unit matters. What comes out is
+    in the same scores: 0 the middle of the labelled, +1 about better than 84 % of them.
 
     With `prior`, the number of a column of X (a proxy, higher is better), the mean is
 
@@ -42,10 +44,13 @@ class Predictor(ABC):
     where the correction is learned from what the slope leaves, and its gain is the mean fall of the squared
     error on rows that were held out. Where that gain is not above 1.5 of its standard errors the weight is 0
     and the order is that of the prior: labels that say nothing change nothing. Without a prior the weight is
-    1.
+    1, and so it is for a predictor that sets `gated` to False.
     """
 
     name: ClassVar[str] = ""
+    gated: ClassVar[bool] = True
+    """whether a correction must prove itself on held-out rows; not where nothing but it is fitted to labels,
+    and a penalty that was set beforehand keeps it small"""
 
     def __init__(self, *, prior: int = -1, seed: int = 0) -> None:
         self.prior, self.seed = prior, seed
@@ -93,13 +98,12 @@ class Predictor(ABC):
         placed = self._cut(around)
         self._middle, self._scale = placed.mean(0), np.where(placed.std(0) > 0, placed.std(0), 1.0)
         codes, prior = self._placed(rows)
-        target = _scores(np.sort(labels)[:, None], labels[:, None])[:, 0]
-        target = (target - target.mean()) / target.std()
+        target = _target(labels)
         self.slope, self.weight = 0.0, 1.0
         if self.prior >= 0:
             slope = (prior @ target + TRUST * USUAL) / (prior @ prior + TRUST)
             self.slope = max(float(slope), LEAST)
-            self.weight = self._worth(codes, target, self.slope * prior)
+            self.weight = self._worth(codes, target, self.slope * prior) if self.gated else 1.0
         self.learn(codes, target, self.slope * prior)
         return self
 
@@ -164,8 +168,7 @@ class Predictor(ABC):
     def _bent(self, prior: Real) -> Real:
         """Beyond the cut a prior grows slowly: no two of its values may become one."""
         k = self.prior
-        z = (prior - self._median[k]) / self._range[k]
-        bent: Real = np.where(abs(z) > CUT, np.sign(z) * (CUT + np.log1p((abs(z) - CUT).clip(min=0.0))), z)
+        bent = _bend((prior - self._median[k]) / self._range[k], CUT)
         placed: Real = (bent - self._middle[k]) / self._scale[k]
         return placed
 
@@ -224,20 +227,29 @@ def _range(table: Real) -> Real:
     return found
 
 
-def _scores(ordered: Real, rows: Real) -> Real:
-    """Normal scores of the rank that values take among the ordered ones of their column."""
-    n = len(ordered)
-    found = np.empty(rows.shape)
-    for j in range(rows.shape[1]):
-        below = np.searchsorted(ordered[:, j], rows[:, j], "left")
-        upto = np.searchsorted(ordered[:, j], rows[:, j], "right")
-        # Rank less a half, as a whole number of quarters of 1/n: a table of normal scores serves all.
-        found[:, j] = np.clip((below + upto) / (2 * n), 0.5 / n, 1 - 0.5 / n)
-    values, place = np.unique(found, return_inverse=True)
-    normal = NormalDist()
-    table = np.array([normal.inv_cdf(p) for p in values.tolist()])
-    scores: Real = table[place].reshape(rows.shape)
-    return scores
+def _bend(z: Real, cut: float) -> Real:
+    """z, beyond +-cut growing as a logarithm."""
+    bent: Real = np.where(abs(z) > cut, np.sign(z) * (cut + np.log1p((abs(z) - cut).clip(min=0.0))), z)
+    return bent
+
+
+def _target(labels: Real) -> Real:
+    """What is learned: half the rank of a label and half its value, in standard scores."""
+    near = labels / abs(labels).max()  # so that no difference is too large to be a number
+    values = _bend((near - np.median(near)) / _range(near[:, None])[0], BEND)
+    return _standard(_standard(_scores(labels)) + _standard(values))
+
+
+def _standard(values: Real) -> Real:
+    standard: Real = (values - values.mean()) / values.std()
+    return standard
+
+
+def _scores(labels: Real) -> Real:
+    """Normal scores of the ranks; equal labels share the middle of theirs."""
+    ordered, n, normal = np.sort(labels), len(labels), NormalDist()
+    below, upto = np.searchsorted(ordered, labels, "left"), np.searchsorted(ordered, labels, "right")
+    return np.array([normal.inv_cdf(p) for p in ((below + upto) / (2 * n)).tolist()])
 
 
 P = TypeVar("P", bound=type[Predictor])
