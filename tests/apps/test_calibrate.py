@@ -115,9 +115,7 @@ def test_the_active_choice_begins_by_chance_and_asks_within_the_part_that_may_be
     assert not set(chosen[30]) & set(test)
 
 
-@pytest.mark.parametrize(
-    ("name", "start", "more"), [("gaussian_process", 10, 2), ("ridge_on_ranks", 2, 1)]
-)
+@pytest.mark.parametrize(("name", "start", "more"), [("gaussian_process", 10, 2), ("ridge_on_ranks", 2, 1)])
 def test_the_active_choice_takes_those_of_largest_deviation(name, start, more):
     table = known()
     train, made = _split(table, 0, 0, 20)[0], _maker(table, name)
