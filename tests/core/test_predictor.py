@@ -51,7 +51,7 @@ def test_labels_are_half_ranks_and_half_values_and_columns_are_cut_values():
     assert codes.shape == (4, 1)  # the column that never changes is left out
     assert codes[:, 0] == pytest.approx((z - z.mean()) / z.std())
     ranks = np.array([NormalDist().inv_cdf((r + 0.5) / 4) for r in (1, 3, 0, 2)])
-    # By hand: the median is 3.5, the quantiles are -100 + 0.48 * 103 and 4 + 0.52 * 5, half their distance 28.58.
+    # By hand: median 3.5, quantiles -100 + 0.48 * 103 and 4 + 0.52 * 5, half their distance 28.58.
     values = np.array([-0.5, 5.5, 0.0, 0.5]) / 28.58
     values[2] = -2 - np.log(1 + 103.5 / 28.58 - 2)
     both = ranks / ranks.std() + (values - values.mean()) / values.std()
