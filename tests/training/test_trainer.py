@@ -155,14 +155,14 @@ from toys import decoder, language
 from untrained.training.folder import Folder
 from untrained.training.recipes.causal_lm import CausalLM
 from untrained.training.trainer import fit
-recipe = CausalLM(length=16, batch=8, eval_windows=8, log_every=1, steps=150, eval_every=2)
+recipe = CausalLM(length=16, batch=8, eval_windows=8, log_every=1, steps=150, eval_every=5)
 fit(decoder(), recipe, language(Path({data!r})), folder=Folder({out!r}, resume=True))
 """
 
 
 def test_a_killed_process_loses_nothing_that_was_kept(tmp_path):
     """SIGKILL at two moments, whatever is being written then; the end is that of an unbroken run."""
-    recipe = CausalLM(**SHORT, steps=150, eval_every=2)
+    recipe = CausalLM(**SHORT, steps=150, eval_every=5)
     unbroken = fit(decoder(), recipe, language(tmp_path))
     out = tmp_path / "out"
     code = KILLED.format(here=str(Path(__file__).parent), data=str(tmp_path), out=str(out))
@@ -329,3 +329,17 @@ def test_a_text_that_a_bigram_model_can_learn_is_learned_to_its_entropy(tmp_path
     assert baselines(data)["bigram"] == pytest.approx(least, abs=0.01)
     assert found.marks["loss"] == pytest.approx(least, abs=0.03)
     assert found.marks["loss"] < baselines(data)["unigram"] - 0.2
+
+
+def test_weights_that_are_parts_of_one_storage_are_kept(tmp_path):
+    whole = torch.arange(10.0)
+    checkpoint.save_tensors(tmp_path / "a.safetensors", {"a": whole[:4], "b": whole[4:]}, step=3)
+    tensors, said = checkpoint.read_tensors(tmp_path / "a.safetensors")
+    assert tensors["b"].tolist() == [4, 5, 6, 7, 8, 9]
+    assert said == {"step": 3}
+
+
+def test_more_threads_are_put_back(tmp_path):
+    before = torch.get_num_threads()
+    fit(decoder(), CausalLM(**SHORT, steps=2), language(tmp_path), threads=2)
+    assert torch.get_num_threads() == before

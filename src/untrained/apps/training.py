@@ -84,6 +84,7 @@ def train(
     resume: bool = False,
     minutes: float | None = None,
     device: str = "cpu",
+    threads: int = 1,
     tensorboard: bool = False,
     progress: Progress | None = None,
 ) -> Trained:
@@ -100,10 +101,13 @@ def train(
     time of the first few.
 
     With `out`, everything is kept in that folder, as `untrained.training.folder` lays it out, and
-    `resume=True` goes on with what is there: on a CPU as if it had never been interrupted.
+    `resume=True` goes on with what is there: on a CPU as if it had never been interrupted. More `threads` are
+    faster for large networks on a CPU; their number belongs to the result, down to the last bit.
     """
     chosen = recipe_named(recipe)
     check_device(device)
+    if threads < 1:
+        raise UsageError(f"threads={threads}; take 1 or more")
     words = tokenizer_named(tokenizer if tokenizer is not None else _own_tokenizer(what))
     read = Source(text, validation, data, held_out).read(chosen, words)
     scale = _scale(what, scale, words)
@@ -118,13 +122,14 @@ def train(
         if isinstance(what, Architecture):
             folder.write(ARCHITECTURE, {**json.loads(what.to_json()), "scale": scale})
     if minutes is not None:
-        chosen = _timed(chosen, minutes, model, read, device, folder)
+        chosen = _timed(chosen, minutes, model, read, folder, device=device, threads=threads)
     counted = baselines(read) if isinstance(read, Language) and chosen.task == "CausalLM" else {}
     return fit(
         model,
         chosen,
         read,
         device=device,
+        threads=threads,
         folder=folder,
         about=about,
         result={"baselines": counted, "params": sum(p.numel() for p in model.parameters())},
@@ -168,8 +173,8 @@ def _timed(
     minutes: float,
     model: nn.Module,
     data: Language | Labelled,
-    device: str,
     folder: Folder | None,
+    **where: Any,
 ) -> TrainingRecipe:
     """The recipe with as many steps as fit; with those of the training that goes on, where one does."""
     if not 0 < minutes < 1e6:
@@ -177,7 +182,7 @@ def _timed(
     before = folder.read(RECIPE) if folder else None
     if before:
         return replace(recipe, steps=before["settings"]["steps"])
-    step, exam = pace(model, recipe, data, device)
+    step, exam = pace(model, recipe, data, **where)
     return replace(recipe, steps=max(1, int(60 * minutes / (step + exam / recipe.eval_every))))
 
 

@@ -9,23 +9,23 @@ import torch
 
 
 @contextmanager
-def quiet_numbers() -> Iterator[None]:
-    """One thread, denormal numbers flushed to zero; both as before afterwards.
+def quiet_numbers(threads: int = 1) -> Iterator[None]:
+    """One thread unless more are asked for, denormal numbers flushed to zero; both as before afterwards.
 
     Vanishing recurrent gradients are denormal and make CPUs crawl (measured: a backward pass of 7.7 s
     against 0.3 s). The flag belongs to a thread, and torch's helper threads cannot be reached, hence one
-    thread; scoring in parallel is done by processes.
+    thread; scoring in parallel is done by processes. With more threads only this one flushes.
     """
-    threads, flushed = torch.get_num_threads(), _flushing()
-    if threads != 1:
-        torch.set_num_threads(1)
+    before, flushed = torch.get_num_threads(), _flushing()
+    if before != threads:
+        torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
     try:
         yield
     finally:
         torch.set_flush_denormal(flushed)
-        if threads != 1:
-            torch.set_num_threads(threads)
+        if before != threads:
+            torch.set_num_threads(before)
 
 
 def _flushing() -> bool:

@@ -71,9 +71,10 @@ def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], source: Path |
 
 def save_tensors(path: Path, tensors: Tensors, **said: Any) -> None:
     """A safetensors file with words in its header, as a whole or not at all."""
+    apart = {n: t.clone() if t.untyped_storage().nbytes() > t.nbytes else t for n, t in tensors.items()}
     with whole(path) as part:
         try:
-            save_file(tensors, part, metadata={WORDS: json.dumps(said)})  # in one, as their order is chance
+            save_file(apart, part, metadata={WORDS: json.dumps(said)})  # in one, as their order is chance
         except SafetensorError as error:
             raise OSError(errno.EIO, str(error)) from None
 
@@ -98,7 +99,7 @@ def save(
     parts = {"model": tensors_of(model), **_moments(model, optimizer)}
     if state.best_step != state.step:
         parts["best"] = best
-    flat = {f"{part}/{name}": t.clone() for part, found in parts.items() for name, t in found.items()}
+    flat = {f"{part}/{name}": t for part, found in parts.items() for name, t in found.items()}
     save_tensors(path, flat, state=asdict(state), about=about)
 
 

@@ -81,7 +81,7 @@ class Folder:
     def keep(self, model: nn.Module, tensors: Tensors, **said: Any) -> None:
         """The best weights so far, in the form that the model's readers know."""
         if not hasattr(model, "save_pretrained"):
-            save_tensors(self.path / WEIGHTS, {n: t.clone() for n, t in tensors.items()}, **said)
+            save_tensors(self.path / WEIGHTS, tensors, **said)
             return
         part = self.path / ".pretrained.part"
         try:

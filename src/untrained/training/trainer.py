@@ -72,23 +72,24 @@ def fit(
     data: Any,
     *,
     device: str = "cpu",
+    threads: int = 1,
     folder: Folder | None = None,
     about: Mapping[str, Any] | None = None,
     result: Mapping[str, Any] | None = None,
     board: bool = False,
     progress: Progress | None = None,
 ) -> Trained:
-    """Trains a model in place, in the precision that the recipe says; on a CPU with one thread.
+    """Trains a model in place, in the precision that the recipe says; on a CPU with so many threads.
 
     What `data` is, the recipe says. With a `folder`, the state is kept after each examination, and a training
     that the folder already holds goes on: on a CPU it ends with the same weights, bit for bit, as if it had
-    never been interrupted. `about` is what must be the same for that, besides recipe and data; `result` is
-    written with the result. Raises Diverged where the loss is no longer a number, and UntrainedError where
-    something cannot be written; what was kept before stays.
+    never been interrupted, if the number of threads is the same. `about` is what must be the same for that,
+    besides recipe and data; `result` is written with the result. Raises Diverged where the loss is no longer
+    a number, and UntrainedError where something cannot be written; what was kept before stays.
     """
     recipe.check(data, model)
     known = {"recipe": recipe.name, "settings": recipe.settings(), "data": data.fingerprint, **(about or {})}
-    with quiet_numbers() if device == "cpu" else nullcontext():
+    with quiet_numbers(threads) if device == "cpu" else nullcontext():
         run = _Run(model.to(device), recipe, data, device, folder, known, progress, board)
         try:
             return run.all(dict(result or {}))
@@ -96,9 +97,11 @@ def fit(
             run.curve.close()
 
 
-def pace(model: nn.Module, recipe: TrainingRecipe, data: Any, device: str = "cpu") -> tuple[float, float]:
+def pace(
+    model: nn.Module, recipe: TrainingRecipe, data: Any, *, device: str = "cpu", threads: int = 1
+) -> tuple[float, float]:
     """Seconds of an update and of an examination, from a few of them on a copy of the model."""
-    with quiet_numbers() if device == "cpu" else nullcontext():
+    with quiet_numbers(threads) if device == "cpu" else nullcontext():
         run = _Run(deepcopy(model).to(device), recipe, data, device, None, {}, None, False)
         run._update()  # the first one is slower than the others
         start = time.perf_counter()

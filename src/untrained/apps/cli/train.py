@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from untrained.apps.cli._finals import ranking
+from untrained.apps.cli._finals import going_on, ranking
 from untrained.apps.cli._options import Device, Json, Space, StudyName
 
 if TYPE_CHECKING:
@@ -100,6 +100,10 @@ def train(
         bool, typer.Option("--tensorboard", help="Write the curve for TensorBoard as well, to DIR/board.")
     ] = False,
     device: Device = "cpu",
+    threads: Annotated[
+        int,
+        typer.Option("--threads", metavar="K", min=1, help="Of a CPU; part of what the result depends on."),
+    ] = 1,
     json: Json = False,
 ) -> None:
     """Train a network on a text, and keep it with its learning curve.
@@ -130,6 +134,7 @@ def train(
         "resume": resume,
         "minutes": minutes,
         "device": device,
+        "threads": threads,
         "tensorboard": tensorboard,
     }
     if top is not None:
@@ -166,7 +171,7 @@ def _what(model: str | None, arch: str | None, space: str | None) -> object:
 def _trained(what: object, **asked: Any) -> Trained:
     from untrained.apps.cli._progress import progress
 
-    with progress("training") as tick:
+    with progress("training") as tick, going_on(asked["out"]):
         from untrained.apps.training import train as run
 
         return run(what, progress=lambda done, total, line: tick(done, total), **asked)
