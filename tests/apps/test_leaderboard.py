@@ -110,6 +110,7 @@ WRONG = {
     "combine": (["correlate", "all", "-o", "p.md", "--combine", "borda"], "--combine goes with one"),
     "seeds": (["correlate", "all", "-o", "p.md", "--seeds", "2"], "--seeds goes with one"),
     "other text alone": (["correlate", "nas_bench_nlp", "--other-text", "x.txt"], "goes with a page"),
+    "kept alone": (["correlate", "nas_bench_nlp", "--kept"], "--kept goes with a page"),
     "unknown benchmark": (["correlate", "all,nas_bench_npl", "-o", "p.md"], "Did you mean 'nas_bench_nlp'"),
     "unknown proxy": (["correlate", "all", "-o", "p.md", "-p", "fading_memry"], "Did you mean"),
     "a cost": (["correlate", "all", "-o", "p.md", "-p", "latency"], "latency is a cost"),
@@ -223,6 +224,28 @@ def test_scores_that_correlate_wrote_are_taken(run, data, tmp_path, asked):
             other["tau"],
             other["minus_size"] if not other["plain"] else 0,
         )
+
+
+def test_a_page_of_what_is_kept_measures_nothing(run, wrong, data, tmp_path, asked):
+    scores = tmp_path / "kept"
+    leaderboard(data=data, proxies=PROXIES[:2], scores=scores, limit=5)
+    asked.clear()
+    found = leaderboard(data=data, scores=scores, measure=False)
+    assert asked == []
+    board = found.boards[0]
+    assert (board["networks"], board["whole"], board["repeated"]) == (5, 7, 5)
+    assert {r["proxy"] for r in board["records"] if not r["plain"]} == set(PROXIES[:2])
+    assert "swap" in board["not_asked"]
+    wanted = leaderboard(data=data, proxies=PROXIES[:2], scores=scores, limit=5)
+    assert wanted.boards[0]["records"] == board["records"]
+    page = tmp_path / "page.md"
+    run("correlate", "all", "--data", data, "--kept", "--scores", scores, "-o", page)
+    assert page.read_text() == found.markdown()
+    assert "no such folder" in wrong("correlate", "all", "--data", data, "--kept", "-o", page)
+    for name in ("csv", "json"):
+        (scores / f"nas_bench_nlp.{name}").unlink()
+    said = wrong("correlate", "all", "--data", data, "--kept", "--scores", scores, "-o", page)
+    assert "its scores were not measured: 0 networks are kept" in said
 
 
 def changed(change):
@@ -368,13 +391,13 @@ def test_many_networks_are_asked_only_what_takes_no_pass(data, tmp_path, monkeyp
     path = tmp_path / "page.md"
     leaderboard(data=data, proxies=["fading_memory", "l2_norm", "layers_then_width"]).save(path)
     assert {frozenset(p) for _, p, _, _ in asked} == {frozenset({"l2_norm", "layers_then_width"})}
-    assert "Not asked: fading_memory." in path.read_text()
+    assert "Not measured here: fading_memory." in path.read_text()
 
 
 def test_what_takes_no_pass_is_known_by_the_card():
     cheap = {n for n in ut_names() if tables.takes_no_pass(ut.metric(n))}
     assert {"params_attention", "rank_and_reuse", "l2_norm", "depth_width_rank"} <= cheap
-    assert not {"fading_memory", "grad_norm", "synflow", "rank_and_spread", "zen"} & cheap
+    assert not {"fading_memory", "grad_norm", "synflow", "rank_and_spread", "zen", "zero_lm"} & cheap
 
 
 def ut_names():

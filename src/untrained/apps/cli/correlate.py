@@ -81,6 +81,9 @@ def correlate(
             " repeated.",
         ),
     ] = None,
+    kept: Annotated[
+        bool, typer.Option("--kept", help="For a page: measure nothing, take what is kept in --scores.")
+    ] = False,
     workers: Workers = None,
     device: Device = "cpu",
     json: Json = False,
@@ -112,11 +115,12 @@ def correlate(
         from untrained.apps.cli._leaderboard import leaderboard
 
         given: dict[str, Any] = {} if limit is None else {"limit": limit}
-        given |= {"data": data, "scale": scale, "text": text, "other_text": other_text}
+        given |= {"data": data, "scale": scale, "text": text, "other_text": other_text, "measure": not kept}
         leaderboard(boards, names, output, scores, json, workers=workers, device=device, **given)
         return
-    if other_text is not None:
-        raise UsageError("--other-text goes with a page\n  name one: -o leaderboard.md")
+    if other_text is not None or kept:
+        option = "--kept" if kept else "--other-text"
+        raise UsageError(f"{option} goes with a page\n  name one: -o leaderboard.md")
     path = None if scores is None else target("--scores", scores)
     with progress("correlating") as tick:
         from untrained.apps import api

@@ -72,6 +72,11 @@ class Sheet:
             self._read_table(self._file(".csv"), self._file(".json"))
             self._read_part(self._file(".part.jsonl"))
 
+    @property
+    def known(self) -> set[str]:
+        """Proxies that every network here was asked."""
+        return set.intersection(*self.done.values()) if self.done else set()
+
     def missing(
         self, archs: Sequence[Architecture], names: Iterable[str]
     ) -> dict[frozenset[str], list[Architecture]]:
@@ -80,7 +85,7 @@ class Sheet:
         A network that is new is asked what the others were asked too, so that the table has no holes.
         """
         wanted = set(names)
-        before = set.intersection(*self.done.values()) if self.done else set()
+        before = self.known
         groups: dict[frozenset[str], list[Architecture]] = {}
         for arch in archs:
             asked = wanted - self.done[arch.id] if arch.id in self.done else wanted | before
@@ -109,7 +114,7 @@ class Sheet:
         """Puts what was measured into the table; the line-by-line file goes once nothing is only there."""
         if self.path is None or not self.done or not self._file(".part.jsonl").exists():
             return
-        known = sorted(set.intersection(*self.done.values()))
+        known = sorted(self.known)
         seconds = {name: total / count for name, (total, count) in self.spent.items() if name in known}
         write_whole(self._file(".csv"), self._table(known))
         write_whole(self._file(".json"), json.dumps({**self.about, "seconds": seconds}, indent=1) + "\n")

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from untrained.apps.leaderboard.kept import Sheet, about, called
-from untrained.apps.leaderboard.tables import Board
+from untrained.apps.leaderboard.tables import LEAST, Board
 from untrained.apps.parallel import Progress, measure_all
 from untrained.apps.probing import Lab
 from untrained.core.architecture import Architecture
-from untrained.core.metric import Metric
+from untrained.core.errors import BadData
+from untrained.core.metric import Metric, metric
 from untrained.core.text import Corpus
 
 Said = Callable[[str], None]
@@ -62,18 +63,45 @@ class Works:
 
 def planned(board: Board, metrics: Sequence[Metric], folder: Path | None, other_text: Corpus | None) -> Works:
     """What there is to do; UsageError for kept scores that are of something else."""
+    asked = board.fit(metrics)
+    main, redrawn, reread = _sheets(board, folder, other_text)
+    return Works(
+        board,
+        Work(main, board.lab, board.archs, asked),
+        Work(redrawn, board.other(draw=1), board.again(), asked),
+        None if reread is None else Work(reread, board.other(text=other_text), board.again(), asked),
+    )
 
-    def work(ending: str, lab: Lab, archs: list[Architecture]) -> Work:
+
+def taken(board: Board, metrics: Sequence[Metric], folder: Path, other_text: Corpus | None) -> Works:
+    """What is kept already, with nothing left to do; BadData where that is too little to say anything."""
+    main, redrawn, reread = _sheets(board, folder, other_text)
+    board = board.only(main.done)
+    if len(board.archs) < LEAST:
+        raise BadData(f"{board.typed}: its scores were not measured: {len(board.archs)} networks are kept")
+    asked = [m for m in metrics if called(m) in main.known]
+    again = [a for a in board.again() if a.id in redrawn.done]
+    return Works(
+        board,
+        Work(main, board.lab, board.archs, asked),
+        Work(redrawn, board.other(draw=1), again, [m for m in asked if called(m) in redrawn.known]),
+        None if reread is None else Work(reread, board.other(text=other_text), again, []),
+    )
+
+
+def _sheets(
+    board: Board, folder: Path | None, other_text: Corpus | None
+) -> tuple[Sheet, Sheet, Sheet | None]:
+    """What is kept of a board: its scores, some with other weights, the same with another text."""
+
+    def sheet(ending: str, lab: Lab) -> Sheet:
         path = None if folder is None else folder / f"{board.name}{ending}"
-        sheet = Sheet(about(lab, board.typed), board.table, board.target.name, path)
-        return Work(sheet, lab, archs, board.fit(metrics))
+        return Sheet(about(lab, board.typed), board.table, board.target.name, path)
 
-    main = work("", board.lab, board.archs)
-    redrawn = work(".draw1", board.other(draw=1), board.again())
+    main, redrawn = sheet("", board.lab), sheet(".draw1", board.other(draw=1))
     if other_text is None:
-        return Works(board, main, redrawn, None)
-    reread = work(f".text-{other_text.sha256[:8]}", board.other(text=other_text), board.again())
-    return Works(board, main, redrawn, reread)
+        return main, redrawn, None
+    return main, redrawn, sheet(f".text-{other_text.sha256[:8]}", board.other(text=other_text))
 
 
 def measured(works: Sequence[Works], *, workers: int | None, progress: Progress | None) -> None:
@@ -93,6 +121,4 @@ def measured(works: Sequence[Works], *, workers: int | None, progress: Progress 
 
 def _named(name: str) -> Metric:
     """A proxy that the other networks of a sheet were asked, and that nobody asks for now."""
-    from untrained.core.metric import metric
-
     return metric(name.partition("@")[0])

@@ -97,11 +97,10 @@ def _board(board: Record) -> Section:
         f"{board['unit']}, {board['better']} is better. {board['rows']:,} rows, {board['networks']:,}"
         f" different networks{_of(board) if chosen else ''}. The best plain order by tau-a is"
         f" {board['best_size']}; {board['compared']} scores are compared with it."
-        f" {board['repeated']} networks were scored again."
+        f" {board['repeated'] or 'No'} networks were scored again."
     ]
     if board["not_asked"]:
-        asked = ", ".join(board["not_asked"])
-        text.append(f"Of so many networks only what needs no pass was asked. Not asked: {asked}.")
+        text.append(f"Not measured here: {', '.join(board['not_asked'])}.")
     if board["no_number"]:
         text.append(f"No number here (the card says why): {', '.join(board['no_number'])}.")
     return Section(f"{board['typed']}: {board['target']}", tuple(text), _table(board["records"]))

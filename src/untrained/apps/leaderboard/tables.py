@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -54,14 +54,19 @@ class Board:
         """The same with another draw of weights, or another text."""
         return replace(self.lab, first=draw, corpus=text or self.lab.corpus)
 
+    def only(self, ids: Container[str]) -> Board:
+        """The same, of these networks alone."""
+        return replace(self, rows=tuple(r for r in self.rows if r.architecture and r.architecture.id in ids))
+
     def fit(self, metrics: Sequence[Metric]) -> list[Metric]:
         """The metrics that are asked: on a table of many networks those that take no pass."""
         return [m for m in metrics if len(self.archs) <= MANY or takes_no_pass(m)]
 
 
 def takes_no_pass(metric: Metric) -> bool:
-    """Whether its card says that no text runs through the network."""
-    return metric.card.get("Cost", "").startswith(("no pass", "no forward"))
+    """Whether its card says that no text runs through the network, and that no matrix is taken apart."""
+    cost = metric.card.get("Cost", "")
+    return cost.startswith(("no pass", "no forward")) and "singular" not in cost
 
 
 def named(asked: Iterable[str]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,9 @@ from typing import Any
 from untrained import __version__
 from untrained.apps.leaderboard import page
 from untrained.apps.leaderboard.html import as_html
-from untrained.apps.leaderboard.measuring import measured, planned
+from untrained.apps.leaderboard.measuring import Works, measured, planned, taken
 from untrained.apps.leaderboard.records import board_record
-from untrained.apps.leaderboard.tables import ALL, LIMIT, Board, named, opened
+from untrained.apps.leaderboard.tables import ALL, LIMIT, named, opened
 from untrained.apps.parallel import Progress
 from untrained.apps.probing import resolve
 from untrained.apps.report.document import as_markdown
@@ -89,6 +89,7 @@ def leaderboard(
     text: str | Path | None = None,
     other_text: str | Path | None = None,
     scale: str = "probe",
+    measure: bool = True,
     workers: int | None = 1,
     device: str = "cpu",
     progress: Progress | None = None,
@@ -99,8 +100,9 @@ def leaderboard(
     with too few networks. Of a table with more than `limit` networks those with the smallest ids are
     compared; of more than 500, by scores alone that take no pass through a network. `scores` is a folder
     where scores are kept: what stands there is not measured again, and a run that is stopped goes on.
-    `other_text` is what the scores of some networks are compared on with those of `text`. Raises BadData
-    where no benchmark is there, UsageError for kept scores of something else.
+    `other_text` is what the scores of some networks are compared on with those of `text`. With
+    `measure=False` the page is of what is kept alone. Raises BadData where no benchmark is there, UsageError
+    for kept scores of something else.
     """
     names = [benchmarks] if isinstance(benchmarks, str) else list(benchmarks)
     metrics = resolve(proxies)
@@ -112,12 +114,19 @@ def leaderboard(
     shown, other = load(text), None if other_text is None else load(other_text)
     if other is not None and other.sha256 == shown.sha256:
         raise UsageError("the other text is the same as the text; name another: --other-text FILE")
-    boards, left_out = _opened(
-        named(names), ALL in names, data=data, limit=limit, scale=scale, text=shown, device=device
-    )
-    folder = None if scores is None else _folder(Path(scores).expanduser())
-    works = [planned(board, metrics, folder, other) for board in boards]
-    measured(works, workers=workers, progress=progress)
+    folder = None if scores is None else _folder(Path(scores).expanduser(), new=measure)
+    if folder is None and not measure:
+        raise UsageError("nothing is to be measured and nothing is kept\n  name the folder: --scores DIR")
+
+    def begun(name: str, typed: str) -> Works:
+        board = opened(name, typed, data=data, limit=limit, scale=scale, text=shown, device=device)
+        if measure or folder is None:
+            return planned(board, metrics, folder, other)
+        return taken(board, metrics, folder, other)
+
+    works, left_out = _at_hand(named(names), ALL in names, begun)
+    if measure:
+        measured(works, workers=workers, progress=progress)
     about = {
         "release": __version__,
         "scale": scale,
@@ -127,23 +136,25 @@ def leaderboard(
     return Leaderboard(about, [board_record(w, metrics) for w in works], left_out)
 
 
-def _opened(names: Mapping[str, str], lenient: bool, **given: Any) -> tuple[list[Board], dict[str, str]]:
+def _at_hand(
+    names: Mapping[str, str], lenient: bool, begun: Callable[[str, str], Works]
+) -> tuple[list[Works], dict[str, str]]:
     """The boards at hand, and why the others are not; whoever names a benchmark is told at once."""
-    boards, left_out = [], {}
+    works, left_out = [], {}
     for name, typed in names.items():
         try:
-            boards.append(opened(name, typed, **given))
+            works.append(begun(name, typed))
         except BadData as error:
             if not lenient:
                 raise
             left_out[name] = _reason(error)
-    if not boards:
+    if not works:
         raise BadData(
             "no benchmark is at hand.\n  "
             + "\n  ".join(f"{name}: {why}" for name, why in left_out.items())
             + "\n  name the folder that has their files: --data DIR\n  or fetch them: untrained data list"
         )
-    return boards, left_out
+    return works, left_out
 
 
 def _reason(error: BadData) -> str:
@@ -154,7 +165,10 @@ def _reason(error: BadData) -> str:
     return f"{said} {files.removeprefix('looked for:').strip()}".strip()
 
 
-def _folder(path: Path) -> Path:
+def _folder(path: Path, *, new: bool) -> Path:
+    """The folder of scores, made where it is `new`."""
+    if not new and not path.is_dir():
+        raise UsageError(f"--scores {path}: there is no such folder, so nothing is kept there")
     try:
         path.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
