@@ -61,6 +61,8 @@ def test_what_one_lacks_is_the_median_and_what_most_lack_is_left_out():
         ({"features": ""}, "no version"),
         ({"ln_params": "nan"}, "ln_params is nan"),
         ({"ln_params": "word"}, "row 1"),
+        ({"ln_params": "inf"}, "ln_params is inf"),
+        ({"arch": ""}, "no architecture"),
     ],
 )
 def test_a_table_measured_in_another_way_is_refused(tmp_path, change, said):
@@ -90,6 +92,23 @@ def test_another_file_is_told(tmp_path, text):
     path.write_text(text)
     with pytest.raises(UsageError, match=r"no table of features|no architecture"):
         read(path, ABOUT)
+
+
+def test_a_number_too_large_for_a_feature_is_told(tmp_path):
+    path = tmp_path / "features.jsonl"
+    path.write_text(json.dumps({"arch": "a", **ABOUT, "ln_params": 10**400}) + "\n")
+    with pytest.raises(UsageError, match="row 1"):
+        read(path, ABOUT)
+
+
+def test_features_of_another_version_are_told_before_the_work_and_stay(wrong, cells, tmp_path):
+    path = tmp_path / "features.csv"
+    table = made()
+    table.about["features"] = 99
+    write(table, path)
+    before = path.read_bytes()
+    assert "another version of the features: '99'" in wrong("features", cells, "-o", path)
+    assert path.read_bytes() == before
 
 
 def test_what_stands_in_the_file_is_not_measured_again(run, cells, tmp_path):

@@ -232,6 +232,44 @@ def test_a_log_that_is_none_is_told(tmp_path, discover):
         discover(tmp_path / "log.jsonl")
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["[1]", "{}", '{"asked": 1}', '{"asked": "a", "turned": 0, "taus": ["x"], "order": ""}', "7"],
+)
+def test_a_line_of_a_log_that_is_no_formula_is_told(tmp_path, discover, line):
+    log = tmp_path / "log.jsonl"
+    discover(log)
+    lines = log.read_text().splitlines()
+    log.write_text("\n".join([lines[0], line, *lines[2:]]) + "\n")
+    before = log.read_bytes()
+    with pytest.raises(UsageError, match=r"line 2, is no formula.*\n.*--log FILE"):
+        discover(log)
+    assert log.read_bytes() == before
+
+
+def test_truths_that_are_all_the_same_are_told(tmp_path, archs, discover):
+    same = table(tmp_path / "same", archs, [5.0] * len(archs))
+    with pytest.raises(BadData, match="every network of the training half has the same wikitext2_val_loss"):
+        discover(data=same)
+
+
+def test_an_architecture_with_several_truths_counts_once_with_their_mean(tmp_path, archs):
+    twice = table(tmp_path / "twice", [*archs, archs[0]], [4 + i / 10 for i in range(len(archs) + 1)])
+    one = discovering.opened("nas_bench_nlp", twice, None, None, "probe")
+    assert len(one.truths) == len(archs)
+    assert one.truths[archs[0]] == pytest.approx([-4.0, -4 - len(archs) / 10])
+
+
+def test_fewer_networks_than_folds_are_wrong_use_before_the_work(tmp_path, archs, wrong, monkeypatch):
+    few = table(tmp_path / "few", archs[:7], [4 + i for i in range(7)])
+    monkeypatch.setattr(discovering, "look", lambda *_: pytest.fail("a network was looked at"))
+    output = tmp_path / "found.json"
+    said = wrong("discover", "nas_bench_nlp", "--data", few, "-o", output)
+    assert "half, fewer than 6: too few to say anything" in said
+    assert "limit=11" in wrong("discover", "nas_bench_nlp", "--data", few, "-o", output, "--limit", 11)
+    assert not output.exists()
+
+
 def test_too_few_networks_are_told(tmp_path, archs, discover):
     few = table(tmp_path / "few", archs[:7], [4 + i for i in range(7)])
     with pytest.raises(BadData, match="fewer than 6"):

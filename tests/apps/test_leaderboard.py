@@ -272,6 +272,12 @@ def written(name, text):
     return lambda folder: (folder / name).write_text(text)
 
 
+def half_a_line(part, about):
+    said = json.loads(about.read_text())
+    del said["seconds"]
+    part.write_text(f'{json.dumps(said)}\n{{"seconds": {{}}}}\n')
+
+
 OTHERS = {
     "another row": (changed({"key": "7777"}), "the row '7777', which the benchmark at hand has not"),
     "another network": (changed({"id": "0123456789abcdef"}), "another network under the key"),
@@ -285,6 +291,10 @@ OTHERS = {
     "no JSON": (written("nas_bench_nlp.json", "words"), "no table of scores"),
     "no table": (written("nas_bench_nlp.csv", "a,b\n1,2\n"), "no table of scores"),
     "no lines": (written("nas_bench_nlp.part.jsonl", "words\n"), "no lines of scores"),
+    "half a line": (
+        lambda f: half_a_line(f / "nas_bench_nlp.part.jsonl", f / "nas_bench_nlp.json"),
+        "KeyError",
+    ),
     "lines of another text": (written("nas_bench_nlp.part.jsonl", '{"format": "x"}\n'), "of another format"),
 }
 

@@ -338,6 +338,18 @@ BAD = {
     "a node that is not there": ({**GOOD, "nodes": [*NODES[:2], ["layer_mean", 7]]}, "no node 7"),
     "too many operands": ({**GOOD, "nodes": [*NODES[:2], ["layer_mean", 1, 1]]}, "takes 1"),
     "no number": ({**GOOD, "nodes": [["const", "x"], *NODES[1:]]}, "one number"),
+    "a number too large": ({**GOOD, "nodes": [["const", 10**400], *NODES[1:]]}, "not finite"),
+    "infinity": ({**GOOD, "nodes": [["const", -math.inf], *NODES[1:]]}, "not finite"),
+    "too deep": (
+        {**GOOD, "output": 60, "nodes": [["input", "ln_N"], *(["exp", i] for i in range(60))]},
+        "50 lev",
+    ),
+    "no version": ({"format": "untrained-formula", "output": 2, "nodes": NODES}, "version None"),
+    "an operation that is a list": (
+        {**GOOD, "nodes": [NODES[0], [["mean"], 0], NODES[2]]},
+        "not a list that",
+    ),
+    "an operand that is a list": ({**GOOD, "nodes": [NODES[0], ["mean", [0]], NODES[2]]}, "no node"),
     "NaN": ({**GOOD, "nodes": [["const", math.nan], *NODES[1:]]}, "not finite"),
     "no nodes": ({**GOOD, "nodes": {}}, "list"),
     "no list": ({**GOOD, "nodes": [7, 7, 7]}, "not a list"),
@@ -355,7 +367,7 @@ def test_bad_files_are_told(tmp_path, body, said):
         Formula.load(path)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", "\xff", "[" * 100_000])
+@pytest.mark.parametrize("text", ["", "{", "[1]", "\xff", "[" * 100_000, "1" * 5_000])
 def test_what_is_not_json_is_told(tmp_path, text):
     path = tmp_path / "bad.json"
     path.write_bytes(text.encode("latin-1"))

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from untrained.apps import api
 from untrained.apps._breeding import crossed, grown, mutated
 from untrained.apps.probing import Lab, resolve
+from untrained.apps.whole_files import write_whole
 from untrained.core.architecture import Architecture
 from untrained.core.benchmark import Benchmark, Target
 from untrained.core.errors import BadData, MeasurementFailed, UsageError
@@ -109,9 +110,14 @@ class Field:
         return Side(self.benchmark.name, archs, looks, quality)
 
     def check(self) -> None:
-        """Raises BadData, before the work, where a half is too small to say anything."""
+        """Raises BadData, before the work, where a half is too small, or has one truth, to say anything."""
         for which in ("training", "held-out"):
             self._check(which, sum(half(a) == which for a in self.truths))
+        if len({math.fsum(q) / len(q) for a, q in self.truths.items() if half(a) == "training"}) < 2:
+            raise BadData(
+                f"{self.benchmark.name}: every network of the training half has the same {self.target.name},"
+                " so that no formula is better than another"
+            )
 
     def _check(self, which: str, count: int) -> None:
         if count < LEAST:
@@ -299,7 +305,7 @@ class Log:
             text = path.read_bytes().decode()
             whole = text[: text.rfind("\n") + 1].splitlines()
             records = [json.loads(line) for line in whole]
-        except ValueError:
+        except (ValueError, RecursionError):
             raise UsageError(f"the log {path} is not JSON lines\n  name another file: --log FILE") from None
         if not records:  # killed while the first line was written
             _write(path, [first])
@@ -309,6 +315,12 @@ class Log:
                 f"the log {path} is of another search: other networks, seed or release\n"
                 "  name another file: --log FILE"
             )
+        for number, record in enumerate(records[1:], start=2):
+            if not _sound(record):
+                raise UsageError(
+                    f"the log {path}, line {number}, is no formula that was judged\n"
+                    "  name another file: --log FILE"
+                )
         self.old = records[1:]
         _write(path, whole)
 
@@ -342,11 +354,17 @@ class Log:
         return found, len(lines)
 
 
+def _sound(record: Any) -> bool:
+    """Whether a line of a log is what `Log.judge` writes."""
+    if not isinstance(record, dict) or not isinstance(record.get("taus"), list):
+        return False
+    kinds = {"asked": str, "turned": bool, "order": str}
+    taus = all(isinstance(t, int | float) and abs(t) <= 1 + 1e-9 for t in record["taus"])
+    return taus and all(isinstance(record.get(name), kind) for name, kind in kinds.items())
+
+
 def _write(path: Path, lines: Sequence[str]) -> None:
-    """The lines under that name, as a whole or not at all."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    os.replace(part, path)
+    write_whole(path, "".join(f"{line}\n" for line in lines))
 
 
 # --- the whole -------------------------------------------------------------------------------------

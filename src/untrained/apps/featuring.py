@@ -156,7 +156,7 @@ def read(path: Path, about: dict[str, Any] | None = None) -> FeatureTable:
             continue
         try:
             row = {k: float(v) for k, v in record.items() if v is not None and v != ""}
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise UsageError(f"{path}, row {number}: {error}") from None
         if bad := [k for k, v in row.items() if not math.isfinite(v)]:
             raise UsageError(f"{path}, row {number}: {bad[0]} is {row[bad[0]]}, which is no feature")

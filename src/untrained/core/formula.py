@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,6 +29,7 @@ LEVELS = ("const", "net", "layer", "matrix")
 MATRICES = ("act", "pre", "mix", "att", "hid", "block", "echo", "W", "G")
 SCALARS = ("ln_N", "ln_L", "ln_d", "ln_r")
 MAX_DEPTH, MAX_NODES = 8, 20
+LARGEST = sys.float_info.max  # of a constant; JSON also has whole numbers that no float can hold
 NUMBERS = 100  # numbers of layers that take the room of a grid
 
 POINTWISE = ("log", "abslog", "abs", "square", "exp", "relu", "inverse", "sigmoid", "sqrt", "neg")
@@ -587,7 +589,7 @@ class Formula:
             raise UsageError(f"the formula {path} cannot be read: {said}") from None
         try:
             body = json.loads(text)
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):  # a number of 5,000 digits is a ValueError too
             raise UsageError(f"the formula {path} is not JSON") from None
         if not isinstance(body, dict) or body.get("format") != FORMAT:
             raise UsageError(f"{path} is not a formula\n  make one: untrained discover BENCHMARK -o {path}")
@@ -660,6 +662,6 @@ def unpack(body: Mapping[str, Any]) -> Node:
 def _constant(rest: list[Any]) -> Node:
     if len(rest) != 1 or isinstance(rest[0], bool) or not isinstance(rest[0], int | float):
         raise UsageError(f"a constant is one number, not {rest}")
-    if not math.isfinite(rest[0]):
-        raise UsageError(f"the constant {rest[0]} is not finite")
+    if not abs(rest[0]) < math.inf or abs(rest[0]) > LARGEST:
+        raise UsageError(f"the constant {str(rest[0])[:20]} is not finite")
     return const(rest[0])

@@ -27,6 +27,13 @@ from untrained.core.metric import FORMULA, Measurement, Metric
 from untrained.core.text import load
 
 FORMAT, VERSION = "untrained-scores", 1
+SPOILT = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+)  # what files of something else raise
 
 
 def about(lab: Lab, typed: str) -> dict[str, Any]:
@@ -175,7 +182,7 @@ class Sheet:
                 values = {c: float(line[c]) for c in own if line[c] != ""}
                 self.values[line["id"]] = values
                 self.done[line["id"]] = set(known)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
+        except (*SPOILT, OSError, csv.Error) as error:
             raise self._wrong(table, f"no table of scores ({type(error).__name__}: {error})") from None
         self.spent = {name: (s * len(self.done), len(self.done)) for name, s in known.items()}
 
@@ -200,7 +207,7 @@ class Sheet:
                 if record["id"] not in ids:
                     raise self._wrong(part, f"the network {record['id']}, which the benchmark has not")
                 self._take(record)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (*SPOILT, OSError) as error:
             raise self._wrong(part, f"no lines of scores ({type(error).__name__}: {error})") from None
         if not records:
             part.unlink()  # killed while its first line was written
