@@ -14,7 +14,7 @@ from torch import Tensor
 
 from untrained.core.errors import UntrainedError
 
-CLOSE = 1e-5  # largest difference of a logit, where logits are about 1
+CLOSE = 1e-5  # largest difference of a logit, or share of the largest logit where that is beyond 1
 LOADER = """
 import sys, torch
 {ours}from safetensors.torch import load_file, save_file
@@ -50,7 +50,7 @@ def reloaded(folder: Path, tokens: Tensor, *, auto: str, ours: bool) -> Tensor:
 def difference(found: Tensor, wanted: Tensor, what: str) -> float:
     """The largest difference of a logit; raises UntrainedError where it is not below 1e-5.
 
-    Logits beyond 1 are allowed as many times more, as float32 has seven digits. A cell that grows without
+    Where the largest logit is beyond 1, as a share of it: float32 has seven digits. A cell that grows without
     bound overflows; then both must overflow at the same places.
     """
     finite = torch.isfinite(wanted)
@@ -61,10 +61,8 @@ def difference(found: Tensor, wanted: Tensor, what: str) -> float:
         )
     if not bool(finite.any()):
         return 0.0
-    apart = float((found - wanted)[finite].abs().max())
-    allowed = CLOSE * max(1.0, float(wanted[finite].abs().max()))
-    if apart >= allowed:
-        raise UntrainedError(
-            f"{what} gives other logits, by up to {apart:.1e} where {allowed:.0e} is allowed"
-        )
-    return apart
+    apart = (found.double() - wanted.double())[finite].abs().max()
+    share = float(apart / max(1.0, float(wanted[finite].abs().max())))
+    if share >= CLOSE:
+        raise UntrainedError(f"{what} gives other logits, by up to {share:.1e} where {CLOSE:.0e} is allowed")
+    return share

@@ -23,7 +23,7 @@ from untrained.apps.export.fresh import difference, reloaded
 from untrained.apps.export.winner import Winner, winner
 from untrained.apps.probing import generator
 from untrained.core.bytes import VOCABULARY
-from untrained.core.errors import UntrainedError, UsageError
+from untrained.core.errors import MissingExtra, UntrainedError, UsageError
 from untrained.core.named import construct
 from untrained.core.space import Space
 from untrained.nn.adapters.sources import quiet
@@ -51,7 +51,8 @@ class Exported:
     params: int
     trained: bool
     difference: float
-    """largest difference of a logit between our network and the directory, loaded by a fresh process"""
+    """largest difference of a logit between our network and the directory as a fresh process loads it, or
+    its share of the largest logit where that is beyond 1"""
     onnx: float | None = None
     """the same for onnxruntime, over two shapes; None where no ONNX was asked for"""
 
@@ -83,6 +84,7 @@ def export(
     the check fails; then nothing is left at `out`.
     """
     place = _free(out)
+    _check_packages()
     found = winner(what, trial=trial, study=study, scale=scale)
     say(f"building {found.architecture.id} at scale {found.scale}")
     network = built(found, seed)
@@ -166,6 +168,14 @@ def _checked(part: Path, form: Converted, network: nn.Module) -> float:
         wanted: Tensor = network(tokens)
     found = reloaded(part, tokens, auto=form.auto, ours=form.ours)
     return difference(found, wanted, "the exported model")
+
+
+def _check_packages() -> None:
+    """Raises MissingExtra now rather than after a large network was built."""
+    try:
+        import_module("untrained.nn.hf.models")
+    except ImportError as error:
+        raise MissingExtra("an export", (error.name or "transformers").partition(".")[0], "hf") from None
 
 
 # --- the place -----------------------------------------------------------------------------------------
