@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from untrained.apps.api import correlate as correlate
     from untrained.apps.api import features as features
     from untrained.apps.api import rank as rank
+    from untrained.apps.api import reduce as reduce
     from untrained.apps.api import rng as rng
     from untrained.apps.api import score as score
     from untrained.apps.api import search as search
@@ -43,7 +44,18 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "apps.api": ("calibrate", "compare", "correlate", "features", "rank", "rng", "score", "search", "space"),
+    "apps.api": (
+        "calibrate",
+        "compare",
+        "correlate",
+        "features",
+        "rank",
+        "reduce",
+        "rng",
+        "score",
+        "search",
+        "space",
+    ),
     "apps.discovering": ("discover",),
     "apps.export.writing": ("export",),
     "apps.training": ("train",),

@@ -19,6 +19,9 @@ from untrained.apps.labelled import check_kind, from_benchmark, from_csv
 from untrained.apps.parallel import Progress, measure_all
 from untrained.apps.probing import Lab, check_device, resolve
 from untrained.apps.ranking import Ranking, check_combine, ranked
+from untrained.apps.reducing import KEEP, Reduction
+from untrained.apps.reducing import known as _known
+from untrained.apps.reducing import reduce as _reduce
 from untrained.apps.searching import BATCH
 from untrained.apps.searching import search as _search
 from untrained.core.architecture import Architecture
@@ -26,6 +29,7 @@ from untrained.core.benchmark import Benchmark
 from untrained.core.errors import UsageError
 from untrained.core.metric import Measurement, Metric
 from untrained.core.named import construct
+from untrained.core.narrowing import LOSE
 from untrained.core.space import Space
 from untrained.core.study import Study, Trial
 from untrained.core.text import Corpus, load
@@ -308,6 +312,28 @@ def compare(
         directions={m.label: m.better for m in metrics},
         progress=progress,
     )
+
+
+def reduce(
+    what: str | Path,
+    *,
+    keep: float = KEEP,
+    lose: float = LOSE,
+    fix: bool = False,
+    target: str | None = None,
+    space: str | None = None,
+    data: str | Path | None = None,
+    study: str | None = None,
+) -> Reduction:
+    """Which choices matter on a benchmark or in a store, and the part of the space that keeps the best.
+
+    `keep` is the share of the best that the part is to hold, `lose` the share of those that may be lost. With
+    `fix`, choices that do not matter are fixed at their cheapest option. `found.space` is searched like any
+    other space; None where nothing was found to leave out.
+    """
+    folder = None if data is None else str(data)
+    found = _known(str(what), data=folder, target=target, space=space, study=study)
+    return _reduce(found, keep=keep, lose=lose, fix=fix)
 
 
 def features(

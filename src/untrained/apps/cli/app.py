@@ -18,6 +18,7 @@ from untrained.apps.cli.export import export
 from untrained.apps.cli.features import features
 from untrained.apps.cli.plugins import list_, show
 from untrained.apps.cli.rank import rank
+from untrained.apps.cli.reduce import reduce
 from untrained.apps.cli.report import report
 from untrained.apps.cli.sample import sample
 from untrained.apps.cli.score import score
@@ -54,6 +55,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "calibrate": calibrate,
     "features": features,
     "discover": discover,
+    "reduce": reduce,
     "report": report,
     "export": export,
     "train": train,

@@ -47,7 +47,7 @@ def number(value: float | None, digits: int = 5) -> str:
 
 def share(value: float | None) -> str:
     """A share from 0 to 1 in whole per cent."""
-    return "-" if value is None else f"{100 * value:.0f} %"
+    return "-" if value is None else f"{round(100 * value)} %"
 
 
 def table(titles: Iterable[object], rows: Sequence[Sequence[str]]) -> Table:
