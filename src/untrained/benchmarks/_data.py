@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Literal
 
 from untrained.core.benchmark import Benchmark, File
-from untrained.core.errors import BadData, UsageError
+from untrained.core.cache import user_cache
+from untrained.core.errors import BadData
 
 VARIABLE = "UNTRAINED_DATA"
 
@@ -40,7 +41,7 @@ class Check:
 
 def cache() -> Path:
     """The folder that `get` writes to unless told otherwise: UNTRAINED_DATA, else the user's cache."""
-    return _variable() or _user_cache()
+    return _variable() or user_cache()
 
 
 def place(benchmark: type[Benchmark], root: Path) -> Path:
@@ -54,7 +55,7 @@ def place(benchmark: type[Benchmark], root: Path) -> Path:
 
 def folder(benchmark: type[Benchmark], data: str | Path | None = None) -> Path:
     """The folder that holds a benchmark's files. Raises BadData with where it looked and what to type."""
-    roots = [Path(data).expanduser()] if data is not None else [r for r in (_variable(), _user_cache()) if r]
+    roots = [Path(data).expanduser()] if data is not None else [r for r in (_variable(), user_cache()) if r]
     for root in roots:
         found = place(benchmark, root)
         if any(benchmark.within(found, f.name) for f in benchmark.files):
@@ -129,19 +130,6 @@ def _variable() -> Path | None:
     """The folder in UNTRAINED_DATA; empty counts as not set."""
     text = os.environ.get(VARIABLE, "")
     return Path(text).expanduser() if text else None
-
-
-def _user_cache() -> Path:
-    """XDG_CACHE_HOME/untrained, else ~/.cache/untrained."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    if os.path.isabs(base):  # the XDG specification says that a relative one is to be ignored
-        return Path(base) / "untrained"
-    try:
-        return Path.home() / ".cache" / "untrained"
-    except RuntimeError:
-        raise UsageError(
-            f"this user has no home folder to keep data in.\n  name one: {VARIABLE}=DIR"
-        ) from None
 
 
 def _described(path: Path) -> str:
