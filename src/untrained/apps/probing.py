@@ -73,17 +73,18 @@ class Lab:
     def probe(self, arch: Architecture, kind: str = "proxy", seed: int = 0) -> Probe:
         """A probe of an architecture; nothing is built before something is asked of it."""
         scale = {"cost": "paper", "trained": trained_scale(self.space, self.scale)}.get(kind, self.scale)
-        shape, corpus = self.space.shape(scale), self.corpus or load()
+        shape = self.space.shape(scale)
 
         def build() -> nn.Module:
             return self.space.build(arch, scale=scale, generator=generator(seed))
 
         return Probe(
             build,
-            lambda: _batch(corpus, shape, seed),
+            lambda: self._shown(shape, seed),
             seed=seed,
             counts=lambda: self.space.count(arch, scale=scale),
             full=lambda: self.space.count(arch, scale="paper"),
+            origin=lambda: self.space.origin(arch),
             device=self.device,
         )
 
@@ -95,8 +96,22 @@ class Lab:
 
     def check_text(self) -> None:
         """Raises BadText now rather than once for every architecture."""
-        shape = self.space.shape(self.scale)
-        _batch(self.corpus or load(), shape, 0)
+        self._shown(self.space.shape(self.scale), 0)
+
+    def _shown(self, shape: Shape, seed: int) -> Batch:
+        """The batch of the text, in the tokens of the space."""
+        return _shown(self, shape, seed)
+
+
+@lru_cache(maxsize=16)
+def _shown(lab: Lab, shape: Shape, seed: int) -> Batch:
+    corpus = lab.corpus or load()
+    ids = lab.space.ids(corpus.text)
+    if ids is None:
+        return _batch(corpus, shape, seed)
+    return batches.from_ids(
+        ids, sequences=shape.sequences, length=shape.length, seed=seed, source=corpus.name
+    )
 
 
 def trained_scale(space: Space, scale: str = "paper", vocabulary: int = VOCABULARY) -> str:

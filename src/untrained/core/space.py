@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice, product
@@ -94,6 +94,14 @@ class Space(ABC):
             raise UnknownName("scale", name, cls.scales, more=f"untrained show {cls.name}")
         changed = {k: _size(cls, k, v) for k, v in split_options(tail).items()}
         return name, changed
+
+    def ids(self, text: str) -> Sequence[int] | None:
+        """The tokens of a text, where the networks come with a tokenizer; None: words by their frequency."""
+        return None
+
+    def origin(self, arch: Architecture) -> Any:
+        """What the network is made from, where that is another network; else None."""
+        return None
 
     def valid(self, arch: Architecture) -> bool:
         """Whether decisions that are fine one by one go together."""

@@ -57,7 +57,8 @@ class Probe:
     """Runs a network lazily and keeps what was run, so that metrics that need the same pass share it.
 
     `model` may be a function that builds it: costs in closed form then never make a weight. `expect` says
-    beforehand what will be asked, so that one forward pass serves with and without gradients.
+    beforehand what will be asked, so that one forward pass serves with and without gradients. `origin` tells
+    what the network was made from, where it was made from another one, without building it.
     """
 
     def __init__(
@@ -68,9 +69,10 @@ class Probe:
         seed: int = 0,
         counts: Callable[[], Mapping[str, int]] = dict,
         full: Callable[[], Mapping[str, int]] = dict,
+        origin: Callable[[], Any] = lambda: None,
         device: str = "cpu",
     ) -> None:
-        self._model, self._batch = model, batch
+        self._model, self._batch, self.origin = model, batch, origin
         self.seed, self._counts, self._full, self.device = seed, counts, full, device
         self._gradients = self._weights = False
         self._wanted: set[str] = set()

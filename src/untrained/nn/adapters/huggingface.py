@@ -96,6 +96,15 @@ LLAMA = replace(
 QWEN3 = replace(  # its attention has norms inside
     LLAMA, mixer=tuple(f"self_attn.{name}_proj" for name in ("q", "k", "v", "o"))
 )
+NEOX = replace(  # attention and feed-forward part side by side
+    LLAMA,
+    attention="attention",
+    mix="attention",
+    mixer=("attention",),
+    gate="mlp.dense_h_to_4h",
+    down="mlp.dense_4h_to_h",
+    tables=("embed_in",),
+)
 FAMILIES = {
     "bert": BERT,
     "roberta": ROBERTA,
@@ -105,6 +114,7 @@ FAMILIES = {
     "mistral": LLAMA,
     "qwen2": LLAMA,
     "qwen3": QWEN3,
+    "gpt_neox": NEOX,
 }
 
 

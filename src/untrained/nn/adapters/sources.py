@@ -179,7 +179,7 @@ def _outside(token: Any, vocabulary: int) -> bool:
 def built(config: Any, generator: torch.Generator | None = None) -> nn.Module:
     """The network with random weights, as its authors draw them, from `generator`; in float32."""
     made = _class(config)
-    with own_luck(generator), quiet():
+    with drawn_from(generator):
         model: nn.Module = made(deepcopy(config))
     return model
 
@@ -187,7 +187,7 @@ def built(config: Any, generator: torch.Generator | None = None) -> nn.Module:
 def loaded(plan: Blueprint) -> nn.Module:
     """The network with the weights of its directory, in float32; raises UsageError where one is missing."""
     made = _class(plan.config)
-    with own_luck(None), quiet():
+    with drawn_from(None):
         try:
             model, info = made.from_pretrained(
                 plan.folder,
@@ -220,6 +220,13 @@ def _class(config: Any) -> Any:
         return made
     task = "CausalLM" if getattr(config, "is_decoder", False) else FAMILIES[config.model_type].task
     return getattr(package, f"AutoModelFor{task}")._model_mapping[type(config)]
+
+
+@contextmanager
+def drawn_from(generator: torch.Generator | None) -> Iterator[None]:
+    """For making a model: its weights come from `generator`, and nothing is printed."""
+    with own_luck(generator), quiet():
+        yield
 
 
 @contextmanager

@@ -1,0 +1,54 @@
+"""Calibration statistics on disk, whole or not at all."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from untrained.nn.pretrained.statistics import Statistics
+
+log = logging.getLogger(__name__)
+
+
+def load(path: Path) -> Statistics | None:
+    """What `save` wrote; None where there is nothing, or nothing whole."""
+    try:
+        return Statistics.of(load_file(path))
+    except (OSError, SafetensorError, KeyError, ValueError):
+        return None
+
+
+def save(path: Path, found: Statistics) -> None:
+    """Writes under another name first. A cache that cannot be written only costs time later."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
+        os.close(handle)
+        try:
+            save_file(found.tensors(), name)
+            os.replace(name, path)
+        finally:
+            with suppress(OSError):
+                Path(name).unlink(missing_ok=True)
+    except (OSError, SafetensorError) as error:
+        log.warning("the calibration is not kept: %s", error)
+
+
+@contextmanager
+def without_luck() -> Iterator[None]:
+    """Weights that are about to be overwritten are not drawn."""
+    try:
+        quick = import_module("transformers.initialization").no_init_weights
+    except (ImportError, AttributeError):  # another version of transformers: slower, and the same
+        yield
+        return
+    with quick():
+        yield
