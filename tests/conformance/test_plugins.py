@@ -28,7 +28,12 @@ class Toy(Space):
 LEARNED = GptDecoder.of(width=64, heads=[4, 2], inner=[96, 80], vocabulary=2_000, context=64)
 NETWORKS = {"gpt_decoder": LEARNED}  # where the smallest of some samples will not do: dss needs positions
 EXTRAS = {"random_forest": "sklearn", "xgboost": "xgboost"}
-KIND = {"rnn_cell": "recurrent", "bert_encoder": "transformer", "gpt_decoder": "transformer"}
+KIND = {
+    "rnn_cell": "recurrent",
+    "bert_encoder": "transformer",
+    "gpt_decoder": "transformer",
+    "llm_subnet": "transformer",
+}
 
 
 @pytest.mark.parametrize("space", registry.names("space"))
