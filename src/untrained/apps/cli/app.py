@@ -17,6 +17,7 @@ from untrained.apps.cli.discover import discover
 from untrained.apps.cli.export import export
 from untrained.apps.cli.features import features
 from untrained.apps.cli.plugins import list_, show
+from untrained.apps.cli.prune import prune
 from untrained.apps.cli.rank import rank
 from untrained.apps.cli.reduce import reduce
 from untrained.apps.cli.report import report
@@ -56,6 +57,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "features": features,
     "discover": discover,
     "reduce": reduce,
+    "prune": prune,
     "report": report,
     "export": export,
     "train": train,

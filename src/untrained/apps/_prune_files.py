@@ -1,0 +1,134 @@
+"""A sub-network on disk: there as a whole, checked, or not at all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor
+
+from untrained.core.errors import UntrainedError, UsageError
+from untrained.nn.adapters.sources import quiet
+
+SHARD = 2 * 10**9  # bytes of a file of weights; as much is in memory while it is written
+SPARE = 1.1  # room on the disk, as a multiple of the weights
+BESIDE = ("generation_config.json",)
+
+
+def target(typed: str | Path) -> Path:
+    """Where the sub-network is to be; raises UsageError for what is there already or cannot be."""
+    path = Path(typed).expanduser()
+    if path.exists() or path.is_symlink():
+        raise UsageError(f"-o {typed} exists already, and nothing is overwritten.\n  name another: -o DIR")
+    if not path.resolve().parent.is_dir():
+        raise UsageError(
+            f"-o {typed}: there is no folder {path.resolve().parent}.\n"
+            f"  make it: mkdir -p {path.resolve().parent}"
+        )
+    return path
+
+
+def check_room(path: Path, size: int) -> None:
+    """Raises UntrainedError where the disk has no room for `size` bytes."""
+    free = shutil.disk_usage(path.resolve().parent).free
+    if free < SPARE * size:
+        raise UntrainedError(
+            f"no room for {path}: it takes {SPARE * size / 1e6:,.1f} MB, and the disk has"
+            f" {free / 1e6:,.1f} MB left.\n  make room, or name a place on another disk: -o DIR"
+        )
+
+
+@contextmanager
+def appearing(path: Path) -> Iterator[Path]:
+    """A folder to write into that gets the name `path` when the block has ended well, else is gone.
+
+    Raises UntrainedError where it cannot be written.
+    """
+    part = None
+    try:
+        part = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.resolve().parent))
+        part.chmod(0o755)
+        yield part
+        if path.exists():
+            raise UsageError(f"{path} has appeared meanwhile; nothing was overwritten")
+        part.rename(path)
+    except OSError as error:
+        raise UntrainedError(
+            f"{path} cannot be written: {error.strerror or error}; nothing is there"
+        ) from error
+    finally:
+        if part is not None:
+            with suppress(OSError):
+                shutil.rmtree(part, ignore_errors=True)
+
+
+def write(
+    folder: Path,
+    config: Any,
+    tensors: Mapping[str, Callable[[], Tensor]],
+    dtype: torch.dtype,
+    beside: list[Path],
+) -> None:
+    """Configuration, weights in shards, and files that go with them. Holds one shard in memory."""
+    config.dtype = dtype
+    with quiet():
+        config.save_pretrained(folder)
+    for path in beside:
+        shutil.copyfile(path, folder / path.name)
+    shards = _shards(folder, tensors, dtype)
+    if len(shards) == 1:
+        (folder / shards[0][0]).rename(folder / "model.safetensors")
+        return
+    weight_map: dict[str, str] = {}
+    total = 0
+    for i, (name, held, size) in enumerate(shards, start=1):
+        final = f"model-{i:05}-of-{len(shards):05}.safetensors"
+        (folder / name).rename(folder / final)
+        weight_map |= dict.fromkeys(held, final)
+        total += size
+    index = {"metadata": {"total_size": total}, "weight_map": weight_map}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+
+
+def _shards(
+    folder: Path, tensors: Mapping[str, Callable[[], Tensor]], dtype: torch.dtype
+) -> list[tuple[str, list[str], int]]:
+    """(file, tensors in it, bytes) of files that are no larger than a shard, or hold one tensor."""
+    found: list[tuple[str, list[str], int]] = []
+    held: dict[str, Tensor] = {}
+
+    def close() -> None:
+        name = f"part-{len(found)}.safetensors"
+        size = sum(t.nbytes for t in held.values())
+        try:
+            save_file(held, folder / name, metadata={"format": "pt"})
+        except SafetensorError as error:
+            raise OSError(None, str(error)) from None
+        found.append((name, list(held), size))
+        held.clear()
+
+    for name, make in tensors.items():
+        tensor = make().to(dtype).contiguous()
+        if held and sum(t.nbytes for t in held.values()) + tensor.nbytes > SHARD:
+            close()
+        held[name] = tensor
+    close()
+    return found
+
+
+def size_on_disk(folder: Path) -> int:
+    """Bytes of the weights of a model directory."""
+    return sum(p.stat().st_size for p in folder.glob("*.safetensors"))
+
+
+def beside(folder: Path, tokenizer: list[Path]) -> list[Path]:
+    """What of the parent goes with a sub-network: tokenizer and settings of generation, never weights."""
+    return [*tokenizer, *(p for n in BESIDE if (p := folder / n).is_file())]
