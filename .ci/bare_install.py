@@ -1,4 +1,5 @@
-"""Run by the Python of an installation without extras: every module imports, the first commands work."""
+"""Run by the Python of an installation without extras: every module that needs none imports, and
+the first commands work."""
 
 import pkgutil
 import subprocess
@@ -7,9 +8,19 @@ from importlib import import_module
 
 import untrained
 
+# Modules of which the whole point is an extra, and what they ask for first.
+EXTRAS = {"untrained.apps.dashboard.app": "starlette", "untrained.apps.dashboard.pages": "jinja2"}
+
 names = [m.name for m in pkgutil.walk_packages(untrained.__path__, "untrained.")]
 for name in names:
-    if not name.endswith("__main__"):
+    if name in EXTRAS:
+        try:
+            import_module(name)
+        except ModuleNotFoundError as error:
+            assert error.name == EXTRAS[name], error
+        else:
+            raise SystemExit(f"{name} imports without {EXTRAS[name]}: is this a bare installation?")
+    elif not name.endswith("__main__"):
         import_module(name)
 for command in (["--help"], ["list"], ["show", "fading_memory"], ["sample", "rnn_cell", "-n", "1"]):
     subprocess.run([sys.executable, "-m", "untrained", *command], check=True, stdout=subprocess.DEVNULL)

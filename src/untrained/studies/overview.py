@@ -9,7 +9,7 @@ from pathlib import Path
 
 from untrained.core.architecture import Architecture
 from untrained.core.study import Question, Trial
-from untrained.studies.digest import Floats, Integers, undominated
+from untrained.studies.digest import Digest, Floats, Integers, undominated
 from untrained.studies.store import NoStudy, Store, names
 
 
@@ -67,20 +67,27 @@ def summary(log: Store, *, best: int = 10, front: int | None = None) -> tuple[Ov
     """What `overview` gives for an open store, and the points that it was read off."""
     question, found = log.digest()
     numbers, scores = found.points(question)
-    on_front = undominated(scores)
-    shown = on_front[:front]
-    whole = Overview(
+    points = Points(numbers, scores, undominated(scores))
+    return summed(log, question, found, points, best=best, front=front), points
+
+
+def summed(
+    log: Store, question: Question, found: Digest, points: Points, *, best: int, front: int | None
+) -> Overview:
+    """The overview of a digest whose points are known."""
+    shown = points.front[:front]
+    leaders = points.numbers[: max(best, 1)], points.scores[: max(best, 1)]
+    return Overview(
         log.study,
         log.location,
         question,
         found.trials,
         found.repeats,
-        found.counts,
-        _trials(log, question, numbers[: max(best, 1)], scores[: max(best, 1)]),
-        _trials(log, question, numbers[shown], scores[shown]),
-        len(on_front),
+        Counter(found.counts),
+        _trials(log, question, *leaders),
+        _trials(log, question, points.numbers[shown], points.scores[shown]),
+        len(points.front),
     )
-    return whole, Points(numbers, scores, on_front)
 
 
 def overviews(location: str | Path) -> list[Overview]:

@@ -169,13 +169,17 @@ class Store:
     def events(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Every event as (kind, body), oldest first. A reader sees what the writer's batches hold by then."""
         self.flush()
+        for chunk in self.chunks():
+            yield from chunk
+
+    def chunks(self) -> Iterator[list[tuple[str, dict[str, Any]]]]:
+        """The events of one query after another; one long query would keep a journal from shrinking."""
         position = 0
         wanted = select(EVENTS.c.number, EVENTS.c.kind, EVENTS.c.body).where(EVENTS.c.study == self.key)
         while True:
-            # A query a chunk, and none left open: a long one would keep the writer's journal from shrinking.
             later = wanted.where(EVENTS.c.number >= position).order_by(EVENTS.c.number).limit(CHUNK)
             rows = self._rows(later)
-            yield from zip((row.kind for row in rows), self._parsed([row.body for row in rows]), strict=True)
+            yield list(zip((row.kind for row in rows), self._parsed([row.body for row in rows]), strict=True))
             if len(rows) < CHUNK:
                 return
             position = rows[-1].number + 1
@@ -219,21 +223,28 @@ class Store:
 
     def trials(self, question: Question, numbers: Sequence[int]) -> list[Trial]:
         """The trials of these numbers, in this order; none of them may be a repeat."""
-        self.flush()
         found: dict[int, Trial] = {}
+        for number, body in self.bodies(numbers).items():
+            try:
+                found[number] = events.trial_of(question, body)
+            except events.UNREADABLE as error:
+                raise events.damaged(self.location, f"event {number + 1}", error) from None
+        if missing := [n for n in numbers if n not in found]:
+            raise events.damaged(self.location, f"event {missing[0] + 1}", LookupError("it is not there"))
+        return [found[n] for n in numbers]
+
+    def bodies(self, numbers: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """Number of a trial -> what the log has on it, for those of `numbers` that are there."""
+        self.flush()
+        found: dict[int, dict[str, Any]] = {}
         wanted = select(EVENTS.c.number, EVENTS.c.body).where(EVENTS.c.study == self.key)
         for start in range(0, len(numbers), CHUNK):
             # The question is event 0, so trial n is event n + 1.
             places = [n + 1 for n in numbers[start : start + CHUNK]]
             rows = self._rows(wanted.where(EVENTS.c.number.in_(places)))
-            for row, body in zip(rows, self._parsed([row.body for row in rows]), strict=True):
-                try:
-                    found[row.number - 1] = events.trial_of(question, body)
-                except events.UNREADABLE as error:
-                    raise events.damaged(self.location, f"event {row.number}", error) from None
-        if missing := [n for n in numbers if n not in found]:
-            raise events.damaged(self.location, f"event {missing[0] + 1}", LookupError("it is not there"))
-        return [found[n] for n in numbers]
+            parsed = self._parsed([row.body for row in rows])
+            found.update(zip((row.number - 1 for row in rows), parsed, strict=True))
+        return found
 
     def remove(self) -> None:
         """Takes the study out of the store, for good; nothing can be appended afterwards."""
@@ -422,6 +433,20 @@ def names(location: str | Path) -> list[str]:
         connection.begin(),
     ):
         return sorted(_studies(connection, place.shown))
+
+
+def lengths(location: str | Path) -> dict[str, int]:
+    """Name of each study -> how many events it has; quick whatever their number."""
+    place = Place.of(location)
+    last = select(func.max(EVENTS.c.number)).where(EVENTS.c.study == STUDIES.c.id).scalar_subquery()
+    wanted = select(STUDIES.c.name, func.coalesce(last, -1).label("last")).order_by(STUDIES.c.name)
+    with (
+        explained(place.shown),
+        connect.connected(place, write=False) as connection,
+        connection.begin(),
+    ):
+        _studies(connection, place.shown)  # raises where the tables are not ours
+        return {row.name: row.last + 1 for row in connection.execute(wanted)}
 
 
 def named(location: str | Path, study: str | None = None) -> str:

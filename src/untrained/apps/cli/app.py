@@ -12,6 +12,7 @@ from untrained.apps.cli._options import Help
 from untrained.apps.cli.calibrate import calibrate
 from untrained.apps.cli.compare import compare
 from untrained.apps.cli.correlate import correlate
+from untrained.apps.cli.dashboard import dashboard
 from untrained.apps.cli.data import get, list_files, verify
 from untrained.apps.cli.discover import discover
 from untrained.apps.cli.export import export
@@ -61,6 +62,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "report": report,
     "export": export,
     "train": train,
+    "dashboard": dashboard,
 }
 DATA: dict[str, Callable[..., None]] = {"list": list_files, "get": get, "verify": verify}
 STUDIES: dict[str, Callable[..., None]] = {

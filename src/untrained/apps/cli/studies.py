@@ -21,6 +21,7 @@ FORMATS = ("jsonl", "csv", "optuna")
 def list_studies(store: Store, json: Json = False) -> None:
     """List the studies of a store: question, number of trials, best."""
     from untrained.apps.cli._screen import print_records, print_table
+    from untrained.apps.report.command import in_a_line
     from untrained.apps.report.table import Column, number, table
     from untrained.studies.overview import overviews
 
@@ -33,7 +34,7 @@ def list_studies(store: Store, json: Json = False) -> None:
         name, _ = one.question.objectives[0]
         value = one.leaders[0].values.get(name) if one.leaders else None
         best = one.best.id if one.best else "-"
-        rows.append([one.study, f"{one.trials:,}", best, number(value), _asked(one)])
+        rows.append([one.study, f"{one.trials:,}", best, number(value), in_a_line(one.question)])
     titles = [Column("study", left=True), Column("trials"), Column("best", left=True, spare=1)]
     print_table(table([*titles, Column("value"), Column("question", left=True, wraps=True)], rows))
 
@@ -187,11 +188,3 @@ def _record(found: Overview) -> dict[str, Any]:
         "seed": found.question.seed,
         "best": trial_record(found, found.leaders[0]) if found.leaders else None,
     }
-
-
-def _asked(found: Overview) -> str:
-    """The question in a line."""
-    asked = found.question
-    goals = [f"{'max' if better == 'higher' else 'min'} {name}" for name, better in asked.objectives]
-    limits = f" where {asked.where}" if asked.where else ""
-    return f"{asked.space}: {', '.join(goals)}{limits}; {asked.strategy}, seed {asked.seed}"

@@ -35,3 +35,10 @@ def typed(label: str) -> str:
 def metric_name(label: str) -> str:
     """The bare name of the metric that a value belongs to."""
     return label.partition(":")[0].partition(".")[0]
+
+
+def in_a_line(question: Question) -> str:
+    """The question in a line, for lists of studies."""
+    goals = [f"{'max' if better == 'higher' else 'min'} {name}" for name, better in question.objectives]
+    limits = f" where {question.where}" if question.where else ""
+    return f"{question.space}: {', '.join(goals)}{limits}; {question.strategy}, seed {question.seed}"

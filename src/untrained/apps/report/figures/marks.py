@@ -65,3 +65,11 @@ def html_table(table: Table, name: str, *, head: bool = True) -> str:
 def listed(items: Sequence[str]) -> str:
     """An unordered list of sentences."""
     return tag("ul", *(tag("li", escape(i)) for i in items))
+
+
+def two_lines(first: str, second: str) -> str:
+    """What the full line of a plot is about, and what the dashed one."""
+    keys = [
+        tag("span", tag("i", class_=kind), escape(name)) for kind, name in (("", first), ("second", second))
+    ]
+    return tag("p", *keys, class_="keys")

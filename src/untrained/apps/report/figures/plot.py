@@ -35,19 +35,20 @@ def plot(
     *,
     marked: Sequence[Point] = (),
     line: Sequence[tuple[float, float]] = (),
+    second: Sequence[tuple[float, float]] = (),
     steps: bool = False,
     said: str,
 ) -> str:
     """Dots for `points`, links for `marked`, and a line.
 
-    `steps` draws the line level and then straight up or down, as what is best changes. `said` is read
-    aloud in place of the picture.
+    `second` is another line, dashed. `steps` draws lines level and then straight up or down, as what is best
+    changes. `said` is read aloud in place of the picture.
     """
-    if not points and not marked:
+    if not points and not marked and not line:
         return tag("p", "There is nothing to draw yet.", class_="nothing")
-    across = Scale([*(p.x for p in [*points, *marked]), *(a for a, _ in line)], log=x.log)
-    up = Scale([*(p.y for p in [*points, *marked]), *(b for _, b in line)], log=y.log)
-    drawing = _drawing(points, line, steps, across, up)
+    across = Scale([*(p.x for p in [*points, *marked]), *(a for a, _ in [*line, *second])], log=x.log)
+    up = Scale([*(p.y for p in [*points, *marked]), *(b for _, b in [*line, *second])], log=y.log)
+    drawing = _drawing(points, (line, second), steps, across, up)
     links = "".join(_link(p, x, y, across, up) for p in marked)
     area = tag(
         "div",
@@ -64,18 +65,24 @@ def plot(
 
 
 def _drawing(
-    points: Sequence[Point], line: Sequence[tuple[float, float]], steps: bool, across: Scale, up: Scale
+    points: Sequence[Point],
+    lines: Sequence[Sequence[tuple[float, float]]],
+    steps: bool,
+    across: Scale,
+    up: Scale,
 ) -> str:
-    """Grid, dots and line as one picture that is stretched to the plot; strokes keep their width."""
+    """Grid, dots and lines as one picture that is stretched to the plot; strokes keep their width."""
     grid = "".join(f"M{_u(across.place(t))} 0V{UNITS}" for t in across.ticks())
     grid += "".join(f"M0 {_u(100 - up.place(t))}H{UNITS}" for t in up.ticks())
     dots = "".join(f"M{_u(across.place(p.x))} {_u(100 - up.place(p.y))}h0" for p in points)
-    corners = [(_u(across.place(a)), _u(100 - up.place(b))) for a, b in line]
-    way = "".join(
-        f"M{a} {b}" if i == 0 else f"H{a}V{b}" if steps else f"L{a} {b}" for i, (a, b) in enumerate(corners)
-    )
     paths = tag("path", d=grid, class_="grid") + tag("path", d=dots, class_="dots")
-    paths += tag("path", d=way, class_="way") if way else ""
+    for line, kind in zip(lines, ("way", "way second"), strict=True):
+        corners = [(_u(across.place(a)), _u(100 - up.place(b))) for a, b in line]
+        way = "".join(
+            f"M{a} {b}" if i == 0 else f"H{a}V{b}" if steps else f"L{a} {b}"
+            for i, (a, b) in enumerate(corners)
+        )
+        paths += tag("path", d=way, class_=kind) if way else ""
     return tag(
         "svg",
         paths,
