@@ -51,6 +51,7 @@ def test_the_token_of_the_address_becomes_a_cookie_and_leaves_the_address(served
     )
     assert 'http-equiv="refresh" content="0; url=/"' in answer.text
     assert served.token not in answer.text
+    assert answer.headers["referrer-policy"] == "no-referrer"
     assert served.get("/").status == 200
     for path in ("/?token=wrong", "/?token=", f"/study?study=one&token={served.token}"):
         assert served.ask(path).status == 403
@@ -125,7 +126,7 @@ def test_every_answer_forbids_foreign_scripts_and_frames(served: Served) -> None
         assert rules["script-src"] == "'self'"
         assert rules["frame-ancestors"] == "'none'"
         assert headers["x-content-type-options"] == "nosniff"
-        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["referrer-policy"] == "same-origin"
         assert headers["cache-control"] == "no-store"
         assert "server" not in headers
 

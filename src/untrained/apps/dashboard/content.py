@@ -10,7 +10,7 @@ from untrained.apps.dashboard.live import Live
 from untrained.apps.dashboard.pages import ready
 from untrained.apps.dashboard.shelf import Shelf
 from untrained.apps.dashboard.state import state
-from untrained.apps.dashboard.views import address, climb, figures, leaders, overlay
+from untrained.apps.dashboard.views import address, climb, deep_figures, figures, leaders, overlay
 from untrained.apps.report.best import space_of
 from untrained.apps.report.command import command, in_a_line
 from untrained.apps.report.figures.architecture import drawing
@@ -62,12 +62,13 @@ def study(shelf: Shelf, name: str) -> Record:
         "better": live.question.objectives[0][1],
         "titles": titles,
         "rows": [(address("trial", study=name, number=r[0]), r) for r in rows],
-        "figures": {k: ready(v) for k, v in figures(live).items()},
+        "figures": {k: ready(v) for k, v in (figures(live) | deep_figures(live)).items()},
         "command": command(live.question, live.trials),
         "suggested": max(2 * wanted, 1),
         "downloads": {kind: address("download", study=name, format=kind) for kind in ("csv", "jsonl")},
         "others": [n for n, one in shelf.studies.items() if n != name and one.question is not None],
         "watch": address("events", study=name),
+        "behind": live.is_behind("figures", "deep", "overview"),
         **state(live),
     }
 
@@ -116,7 +117,7 @@ def compare(shelf: Shelf, a: str, b: str) -> Record:
         one, other = chosen
         record["rows"] = _beside(one, other)
         record["figures"] = [ready(f) for f in overlay(one, other)]
-        record["same"] = len(one.measured_ids() & other.measured_ids())
+        record["same"] = one.in_common(other)
     return record
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
+import numpy.typing as npt
 
+from untrained.apps.report.findings import Findings, gathered, sampled, some
+from untrained.core.errors import UntrainedError
 from untrained.core.study import Question, Trial
 from untrained.studies import control
 from untrained.studies.control import Status
@@ -21,9 +26,13 @@ from untrained.studies.store import NoStudy, Store
 from untrained.studies.stream import trial
 
 BEST = 10  # architectures read of the best
+SHOWN = 30  # marked in the plot against size, of the front
+SAMPLE = 1_500  # looked at for effects and sizes
 FRONT = 200  # and of the front
 WINDOW = 30.0  # seconds over which the rate is taken
-PATIENT = 8.0  # a view is made anew after so many times what it took
+SLOW = 0.3  # seconds from which on a view is made aside
+PATIENT = 8.0  # a view is made anew after so many times what it took,
+OLD = 10.0  # or so many seconds
 
 VERSIONS = count(1)  # no study has one that another had before it under the same name
 
@@ -44,6 +53,8 @@ class Live:
         self._pace: deque[tuple[float, int]] = deque()
         self._lock = threading.RLock()
         self._views: dict[str, tuple[int, float, float, Any]] = {}
+        """name -> version, when made, seconds that it took, what came of it"""
+        self._making: set[str] = set()
 
     def read_on(self) -> None:
         """Takes in what was written since. Raises BadStore where the store cannot be read."""
@@ -86,7 +97,8 @@ class Live:
 
         def find() -> Points:
             assert self.question is not None
-            numbers, scores = self.digest.points(self.question)
+            with self._lock:
+                numbers, scores = self.digest.points(self.question)
             return Points(numbers, scores, undominated(scores))
 
         return self.kept("points", find)
@@ -96,7 +108,8 @@ class Live:
 
         def find() -> tuple[Integers, Floats]:
             assert self.question is not None
-            _, numbers, values = self.digest.measured()
+            with self._lock:
+                _, numbers, values = self.digest.measured()
             if not len(numbers):
                 return numbers, np.empty(0)
             sign = 1.0 if self.question.objectives[0][1] == "higher" else -1.0
@@ -117,6 +130,19 @@ class Live:
 
         return self.kept("overview", find)
 
+    def findings(self) -> Findings:
+        """What the report's figures are drawn from; effects and sizes are those of some, drawn at random."""
+
+        def find() -> Findings:
+            assert self.question is not None
+            points, seen = self.points(), self.overview()
+            with Store(self.location, study=self.name) as log:
+                sample = sampled(log, self.question, points, some(len(points.numbers), 0, SAMPLE))
+            front = seen.points[:SHOWN]
+            return gathered(seen, self.name, points, sample, seen.leaders, front)
+
+        return self.kept("findings", find)
+
     def draws(self, architecture: str) -> list[int]:
         """Numbers of the trials that measured an architecture with the objectives, by its id."""
         with self._lock:
@@ -124,10 +150,9 @@ class Live:
             found: list[int] = numbers[ids == np.uint64(int(architecture, 16))].tolist()
             return found
 
-    def measured_ids(self) -> set[int]:
-        """Ids of all architectures that were measured with the objectives."""
-        with self._lock:
-            return set(np.unique(self.digest.measured()[0]).tolist())
+    def in_common(self, other: Live) -> int:
+        """How many architectures both have measured with their objectives."""
+        return len(np.intersect1d(self._ids(), other._ids(), assume_unique=True))
 
     def rank(self, number: int) -> int | None:
         """The place of an architecture, by the trial that first measured it; 1 is the best."""
@@ -146,18 +171,54 @@ class Live:
         with Store(self.location, study=self.name) as log:
             return trial(log, self.question, number)
 
-    def kept(self, name: str, make: Callable[[], T]) -> T:
-        """What `make` returns; made anew only if the study has changed, and seldom if it takes long."""
+    def kept(self, name: str, make: Callable[[], T], *, meanwhile: T | None = None) -> T:
+        """What `make` returns for the study as it is now.
+
+        It is made anew only if the study has changed, and seldom if that takes long; a view that takes longer
+        than `SLOW` is made anew aside, while the last one is shown. With `meanwhile` the first one is made
+        aside too.
+        """
         with self._lock:
-            version, made, took, found = self._views.get(name, (-1, 0.0, 0.0, None))
-            start = time.monotonic()
-            if version == self.version or (version >= 0 and start - made < PATIENT * took):
-                kept: T = found
-                return kept
-            version, fresh = self.version, make()
-            end = time.monotonic()
+            version, made, took, found = self._views.get(name, (0, 0.0, 0.0, None))
+            there = name in self._views
+            if there and (version == self.version or time.monotonic() - made < min(PATIENT * took, OLD)):
+                return cast(T, found)
+            if not there and meanwhile is not None:
+                there, took, found = True, math.inf, meanwhile
+            if there and took > SLOW:
+                if name not in self._making:
+                    self._making.add(name)
+                    threading.Thread(target=self._remake, args=(name, make), daemon=True).start()
+                return cast(T, found)
+        return self._make(name, make)
+
+    def is_behind(self, *names: str) -> bool:
+        """Whether one of these views is not yet that of the study as it is now."""
+        with self._lock:
+            return any(self._views.get(n, (0,))[0] != self.version for n in names)
+
+    def _make(self, name: str, make: Callable[[], T]) -> T:
+        version, start = self.version, time.monotonic()
+        fresh = make()
+        end = time.monotonic()
+        with self._lock:
             self._views[name] = version, end, end - start, fresh
-            return fresh
+        return fresh
+
+    def _remake(self, name: str, make: Callable[[], object]) -> None:
+        try:
+            with suppress(UntrainedError):  # of a store that has vanished the last view stays
+                self._make(name, make)
+        finally:
+            with self._lock:
+                self._making.discard(name)
+
+    def _ids(self) -> npt.NDArray[np.uint64]:
+        def find() -> npt.NDArray[np.uint64]:
+            with self._lock:
+                return np.unique(self.digest.measured()[0])
+
+        return self.kept("ids", find)
 
     def _note_pace(self) -> None:
         now = time.monotonic()

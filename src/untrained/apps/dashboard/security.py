@@ -33,7 +33,7 @@ HEADERS = {
     " base-uri 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",  # with no referrer at all, the Origin of our own forms would be null
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
@@ -41,9 +41,11 @@ HEADERS = {
 # The address with the token leaves history and address bar before anything else is asked for.
 ENTER = (
     b'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Untrained</title>'
-    b'<meta http-equiv="refresh" content="0; url=/"></head>'
+    b'<meta http-equiv="refresh" content="0; url=/"><link rel="icon" href="data:,"></head>'
     b'<body><main><a href="/">Open the dashboard</a></main></body></html>'
 )
+
+QUIET = (b"referrer-policy", b"no-referrer")  # that address has the token
 
 
 class Refused(Exception):
@@ -77,7 +79,7 @@ class Gate:
         if entering:
             flags = "HttpOnly; SameSite=Strict; Path=/"
             cookie = f"{self.cookie}={self.token}; {flags}".encode()
-            await _answer(send, 200, ENTER, "text/html; charset=utf-8", (b"set-cookie", cookie))
+            await _answer(send, 200, ENTER, "text/html; charset=utf-8", (b"set-cookie", cookie), QUIET)
             return
         await self.app(scope, _given(body, receive), _with_headers(send))
 

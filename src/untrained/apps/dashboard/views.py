@@ -11,15 +11,15 @@ import numpy as np
 
 from untrained.apps.dashboard.live import FRONT, Live
 from untrained.apps.report.best import space_of, value, value_names
-from untrained.apps.report.command import metric_name
 from untrained.apps.report.counts import count
 from untrained.apps.report.figures.axes import Axis, wide
 from untrained.apps.report.figures.marks import figure, two_lines
 from untrained.apps.report.figures.plot import Point, plot
 from untrained.apps.report.figures.thin import thinned
-from untrained.apps.report.figures.views import failures, pareto, progress
+from untrained.apps.report.figures.views import failures, importance, pareto, progress
+from untrained.apps.report.findings import unit_of
+from untrained.apps.report.html import effect_rows, importance_said, size_figure
 from untrained.apps.report.table import number
-from untrained.core import registry
 from untrained.core.errors import UntrainedError
 from untrained.studies.digest import Floats, Integers
 
@@ -39,6 +39,7 @@ def prepare(studies: Iterable[Live], seconds: float = 10.0) -> None:
             continue
         with suppress(UntrainedError):
             figures(live)
+            live.kept("deep", lambda: _deep(live))  # noqa: B023 - done within the turn
             leaders(live)
 
 
@@ -51,7 +52,7 @@ def axis(live: Live, k: int, values: Floats) -> Axis:
     """The axis of an objective, with its unit and direction."""
     assert live.question is not None
     name, better = live.question.objectives[k]
-    return Axis(name, _unit(name), better, log=wide(values[:: max(1, len(values) // 1000)].tolist()))
+    return Axis(name, unit_of(name), better, log=wide(values[:: max(1, len(values) // 1000)].tolist()))
 
 
 def leaders(live: Live) -> tuple[list[str], list[list[str]]]:
@@ -116,11 +117,28 @@ def _figures(live: Live) -> dict[str, str]:
     return found
 
 
+def deep_figures(live: Live) -> dict[str, str]:
+    """The figures that need the architectures themselves: size, and which choices matter."""
+    return live.kept("deep", lambda: _deep(live), meanwhile={})
+
+
+def _deep(live: Live) -> dict[str, str]:
+    assert live.question is not None
+    if not len(live.points().numbers):
+        return {}
+    found = live.findings()
+    size = size_figure(found, lambda t: address("trial", study=live.name, number=t.number))
+    if found.effects is None:
+        return {"size": size, "importance": figure("Which choices matter", "", said=found.why_no_effects)}
+    said = importance_said(found.effects, live.question.objectives[0][0])
+    return {"size": size, "importance": importance(effect_rows(found.effects), said=said)}
+
+
 def _pareto(live: Live) -> str:
     points = live.points()
     values = _values(live, points.scores)
     y, x = values[:, 0], values[:, 1]
-    kept = thinned(x.tolist(), y.tolist(), DOTS)
+    kept = thinned(x, y, DOTS)
     front, _ = front_points(live)
     dots = _points(live, points.numbers[kept], values[kept])
     return pareto(dots, front, axis(live, 1, x), axis(live, 0, y), drawn_of=len(points.numbers))
@@ -130,7 +148,7 @@ def _progress(live: Live) -> str:
     """Some of all trials, and every one that was better than all before it."""
     assert live.question is not None
     _, numbers, values = live.digest.measured()
-    kept = thinned(numbers.tolist(), values[:, 0].tolist(), DOTS)
+    kept = thinned(numbers, values[:, 0], DOTS)
     rises = np.searchsorted(numbers, live.climb()[0])
     shown = np.unique(np.r_[kept, rises, len(numbers) - 1])
     scores = list(zip(numbers[shown].tolist(), values[shown, 0].tolist(), strict=True))
@@ -153,16 +171,3 @@ def _values(live: Live, scores: Floats) -> Floats:
     assert live.question is not None
     higher = [better == "higher" for _, better in live.question.objectives]
     return np.where(higher, scores, -scores)
-
-
-def _unit(label: str) -> str:
-    """The unit of a value; none where its metric is not installed."""
-    name = metric_name(label)
-    for kind in ("proxy", "cost"):
-        if name in registry.names(kind):
-            try:
-                unit: str = registry.get(kind, name).unit
-            except UntrainedError:
-                return ""
-            return unit
-    return ""

@@ -78,11 +78,15 @@ def from_store(
     """What a store says so far, also while somebody writes to it. Raises BadStore for what is none."""
     with Store(location, study=study) as log:
         found, points = summary(log, best=BEST, front=FRONT)
-        few = _some(len(points.numbers), seed)
-        sample = log.trials(found.question, points.numbers[few].tolist())
-        # Of several draws of one architecture the score is their mean, which is what the order goes by.
-        sample = [_scored(t, points.scores[i].tolist()) for t, i in zip(sample, few, strict=True)]
-    return _gathered(found, found.study, points, sample, found.leaders, found.points, again, seed)
+        few = some(len(points.numbers), seed)
+        sample = sampled(log, found.question, points, few)
+    return gathered(found, found.study, points, sample, found.leaders, found.points, again, seed)
+
+
+def sampled(log: Store, question: Question, points: Points, few: Sequence[int]) -> list[Trial]:
+    """The trials of some rows. Of several draws of one architecture the score is their mean."""
+    trials = log.trials(question, points.numbers[list(few)].tolist())
+    return [_scored(t, points.scores[i].tolist()) for t, i in zip(trials, few, strict=True)]
 
 
 def from_study(study: Study, *, again: Again | None = None, seed: int = 0) -> Findings:
@@ -92,8 +96,8 @@ def from_study(study: Study, *, again: Again | None = None, seed: int = 0) -> Fi
     scores = np.array([t.scores for t in good], float).reshape(len(good), goals)
     points = Points(np.array([t.number for t in good], np.int64), scores, undominated(scores))
     front = [good[i] for i in points.front[:FRONT].tolist()]
-    sample = [good[i] for i in _some(len(good), seed)]
-    return _gathered(study, "", points, sample, good[:BEST], front, again, seed)
+    sample = [good[i] for i in some(len(good), seed)]
+    return gathered(study, "", points, sample, good[:BEST], front, again, seed)
 
 
 def size(trial: Trial, space: Space | None) -> float | None:
@@ -124,16 +128,17 @@ def own_value(score: float, better: Better) -> float:
     return score if better == "higher" else -score
 
 
-def _gathered(
+def gathered(
     study: Study | Overview,
     name: str,
     points: Points,
     sample: list[Trial],
     leaders: list[Trial],
     front: list[Trial],
-    again: Again | None,
-    seed: int,
+    again: Again | None = None,
+    seed: int = 0,
 ) -> Findings:
+    """The findings of what was read already; `sample` is what effects and sizes are read off."""
     space = space_of(study)
     several = len(study.question.objectives) > 1
     found = Findings(study, name, count(study), points, sample, leaders, front if several else [], space)
@@ -155,9 +160,9 @@ def _effects(sample: Sequence[Trial], space: Space | None, seed: int) -> tuple[E
     return effects(parts, [t.score or 0.0 for t in sample], seed=seed), ""
 
 
-def _some(n: int, seed: int) -> list[int]:
+def some(n: int, seed: int, most: int = ROWS) -> list[int]:
     """Which of n rows to look at closely, in their order."""
-    picked = np.sort(np.random.default_rng(seed).permutation(n)[:ROWS])
+    picked = np.sort(np.random.default_rng(seed).permutation(n)[:most])
     found: list[int] = picked.tolist()
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
 
@@ -100,7 +100,7 @@ def _figures(found: Findings) -> Iterable[str]:
     if not len(found.points.numbers):
         return [tag("p", "There is nothing to draw: no trial was good.")]
     made = [_pareto(found)] if len(found.question.objectives) > 1 else []
-    return [*made, _size(found), _progress(found)]
+    return [*made, size_figure(found, lambda t: f"#a-{t.architecture.id}"), _progress(found)]
 
 
 def _pareto(found: Findings) -> str:
@@ -123,8 +123,8 @@ def _pareto(found: Findings) -> str:
     return views.pareto(dots, front, *names)
 
 
-def _size(found: Findings) -> str:
-    """The first objective against the number of parameters."""
+def size_figure(found: Findings, link: Callable[[Trial], str]) -> str:
+    """The first objective against the number of parameters; `link` says where the marked ones lead."""
     label, better = found.question.objectives[0]
     pairs = found.sizes()
     if label == "params" or len(pairs) < 2:
@@ -132,8 +132,8 @@ def _size(found: Findings) -> str:
     known = [(n, own_value(t.score or 0.0, better), t) for t, n in pairs]
     rho = spearman_rho([n for n, _, _ in known], [t.score or 0.0 for _, _, t in known])
     dots = [Point(n, v, t.architecture.id, note=f"trial {t.number}") for n, v, t in known]
-    drawn = {t.architecture.id for t in found.shown}
-    marked = [Point(p.x, p.y, p.name, f"#a-{p.name}", p.note) for p in dots if p.name in drawn]
+    drawn = {t.architecture.id: link(t) for t in found.shown}
+    marked = [Point(p.x, p.y, p.name, drawn[p.name], p.note) for p in dots if p.name in drawn]
     said = (
         f"Spearman's rho of {label} with the number of parameters, over {len(known):,} architectures:"
         f" {rho:.2f} (1: it only counts them; 0: it has nothing to do with size). "

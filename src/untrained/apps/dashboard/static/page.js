@@ -24,8 +24,8 @@
     }
   };
 
-  // A part in which somebody reads or types stays as it is until they have left it.
-  const held = (part) => part.contains(document.activeElement) || part.matches(":hover");
+  // A part in which somebody types or points at something stays as it is until they have done.
+  const held = (part) => part.contains(document.activeElement) || part.querySelector(".tip:not([hidden])");
   const swap = (text) => {
     const fresh = new DOMParser().parseFromString(text, "text/html");
     for (const part of document.querySelectorAll("[data-part]")) {
@@ -36,6 +36,7 @@
       part.querySelectorAll("details").forEach((one, i) => { one.open = Boolean(open[i]); });
     }
     shown = fresh.body.dataset.changed;
+    if (shown === "behind" && waiting === null) waiting = setTimeout(refresh, 2 * SELDOM); // it still draws
   };
 
   const refresh = async () => {
