@@ -17,7 +17,8 @@ for name in names:
         try:
             import_module(name)
         except ModuleNotFoundError as error:
-            assert error.name == EXTRAS[name], error
+            if error.name != EXTRAS[name]:
+                raise
         else:
             raise SystemExit(f"{name} imports without {EXTRAS[name]}: is this a bare installation?")
     elif not name.endswith("__main__"):
