@@ -198,6 +198,33 @@ def test_a_training_leaves_with_its_weights_and_tokenizer(tmp_path, here):
         ut.export(tmp_path / "trained", tmp_path / "other")
 
 
+@pytest.mark.parametrize("arch", [LSTM, ENCODER], ids=["rnn", "encoder"])
+def test_a_classifier_leaves_with_its_labels(arch, tmp_path, here):
+    rows = [{"text": "a b" * (1 + i % 3), "label": "ham" if i % 2 else "spam"} for i in range(40)]
+    text = tmp_path / "rows.jsonl"
+    text.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    scale = TINY if arch is LSTM else "paper:vocabulary=260"
+    done = ut.train(arch, "classification:steps=4,length=16,batch=4,eval_every=2", text=text, scale=scale,
+                    out=tmp_path / "trained")  # fmt: skip
+    with pytest.raises(UsageError, match="leave out --onnx"):
+        ut.export(tmp_path / "trained", tmp_path / "winner", onnx=True)
+    made = ut.export(tmp_path / "trained", tmp_path / "winner")
+    assert made.auto == "AutoModelForSequenceClassification"
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path / "winner")
+    assert model.config.id2label == {0: "ham", 1: "spam"}
+    ids = torch.randint(260, (3, 9), generator=torch.Generator().manual_seed(0))
+    mask = torch.ones_like(ids)
+    mask[0, 5:] = 0
+    with torch.no_grad():
+        found = model(ids, labels=torch.tensor([0, 1, 1]))
+        assert torch.allclose(found.logits, done.model(ids), atol=1e-6)
+        chosen = found.logits.log_softmax(-1)[torch.arange(3), torch.tensor([0, 1, 1])]
+        assert found.loss.item() == pytest.approx(-chosen.mean().item(), rel=1e-5)
+        padded = model(ids, attention_mask=mask).logits
+        assert torch.allclose(padded[0], done.model(ids[:1, :5])[0], atol=1e-6)
+    assert "pipeline_tag: text-classification" in (made.path / "README.md").read_text()
+
+
 # --- ONNX ----------------------------------------------------------------------------------------------
 
 

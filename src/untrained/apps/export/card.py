@@ -20,7 +20,11 @@ from untrained.core.space import Space
 if TYPE_CHECKING:
     from untrained.apps.export.writing import Exported
 
-TASKS = {"AutoModelForCausalLM": "text-generation", "AutoModelForMaskedLM": "fill-mask"}
+TASKS = {
+    "AutoModelForCausalLM": "text-generation",
+    "AutoModelForMaskedLM": "fill-mask",
+    "AutoModelForSequenceClassification": "text-classification",
+}
 PACKAGES = ("torch", "transformers", "safetensors")
 LONGEST = 64  # characters of a choice in the table; the file beside the card has it whole
 
@@ -149,7 +153,7 @@ def _limits(made: Exported, cached: bool) -> str:
             "No cache: a cosformer layer weighs by the length of the text, so `generate` reads the text anew"
             " for each token, with the same result with and without `use_cache`."
         )
-    if made.ours and made.auto == "AutoModelForMaskedLM":
+    if made.ours and made.auto != "AutoModelForCausalLM":
         facts.append("Padded batches are run by length, since some mixers would see the padding.")
     if made.onnx is not None:
         facts.append(

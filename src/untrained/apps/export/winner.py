@@ -35,6 +35,11 @@ class Winner:
     training: Mapping[str, Any] = field(default_factory=dict)
     """its recipe.json and result.json"""
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What a classifier tells; empty for a language model."""
+        return tuple(map(str, self.training.get("recipe", {}).get("labels", ())))
+
 
 def winner(
     what: object, *, trial: str | int | None = None, study: str | None = None, scale: str | None = None

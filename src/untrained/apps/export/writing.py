@@ -30,6 +30,7 @@ from untrained.nn.adapters.sources import quiet
 from untrained.nn.byte_tokenizer import byte_tokenizer
 from untrained.nn.hf.convert import Converted, converted
 from untrained.training.checkpoint import load_tensors, read_tensors
+from untrained.training.classifier import Classifier
 from untrained.training.data.tokenizer import FILE as TOKENIZER
 
 SHOWN = (2, 12)  # sequences and tokens of the check
@@ -88,8 +89,15 @@ def export(
     found = winner(what, trial=trial, study=study, scale=scale)
     say(f"building {found.architecture.id} at scale {found.scale}")
     network = built(found, seed)
+    if onnx and found.labels:
+        raise UsageError(
+            f"{found.folder} holds a classifier, and ONNX is for language models: leave out --onnx"
+        )
     with quiet():
-        form = converted(network)
+        if isinstance(network, Classifier):
+            form = converted(network.body, head=network.head, labels=found.labels)
+        else:
+            form = converted(network)
     params = sum(w.numel() for w in network.parameters())
     _check_room(place, params * (8 if onnx else 4))
     with _beside(place) as part:
@@ -128,6 +136,8 @@ def built(found: Winner, seed: int) -> nn.Module:
     space: Space = construct("space", found.architecture.space)
     space.validate(found.architecture)
     network = space.build(found.architecture, scale=found.scale, generator=generator(seed)).eval()
+    if found.labels:
+        network = Classifier(network, len(found.labels), generator=generator(seed)).eval()
     if found.weights is not None:
         load_tensors(network, read_tensors(found.weights)[0], found.weights)
     return network

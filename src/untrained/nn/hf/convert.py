@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -29,8 +30,10 @@ class Converted:
     """whether `generate` goes on from what it has read; False: it reads the text anew for each token"""
 
 
-def converted(network: nn.Module) -> Converted:
+def converted(network: nn.Module, *, head: nn.Linear | None = None, labels: Sequence[str] = ()) -> Converted:
     """A stock model where one computes the same, else one of ours; in evaluation mode, sharing the weights.
+
+    With a `head` for `labels`, on the mean of the features over the tokens, a classifier of ours.
 
     Raises UsageError for a network that is none of ours.
     """
@@ -45,15 +48,16 @@ def converted(network: nn.Module) -> Converted:
         from untrained.nn.hf import models, stock
     except ImportError as error:
         raise MissingExtra("a Hugging Face model", error.name or "transformers", "hf") from None
-    auto, kind = AUTO[record["kind"]], record["kind"]
-    if (found := stock.stock_form(network)) is not None:
+    kind = record["kind"]
+    auto = AUTO[kind] if head is None else models.CLASSIFIER
+    if head is None and (found := stock.stock_form(network)) is not None:
         config, weights = found
         model = _filled(config, auto, weights)
         return Converted(model, auto, config.model_type.startswith("untrained_"), cached=True)
-    config = {"decoder": models.DecoderConfig, "encoder": models.EncoderConfig, "rnn": models.RnnConfig}[
-        kind
-    ](network=record, **_numbers(record))
+    config = models.CONFIGS[kind](network=record, **_numbers(record), **_labelled(labels))
     weights = {f"network.{name}": weight for name, weight in network.state_dict().items()}
+    if head is not None:
+        weights |= {f"head.{name}": weight for name, weight in head.state_dict().items()}
     cached = kind == "rnn" or (isinstance(network, Decoder) and resumable(network))
     return Converted(_filled(config, auto, weights), auto, ours=True, cached=cached)
 
@@ -83,6 +87,13 @@ def _remade(model: Any, name: str) -> bool:
     for key, buffer in fresh.named_buffers():
         rotary.register_buffer(key, buffer, persistent=False)
     return True
+
+
+def _labelled(labels: Sequence[str]) -> dict[str, Any]:
+    """The labels of a classifier by number, and back."""
+    if not labels:
+        return {}
+    return {"id2label": dict(enumerate(labels)), "label2id": {name: i for i, name in enumerate(labels)}}
 
 
 def _numbers(record: dict[str, Any]) -> dict[str, Any]:
