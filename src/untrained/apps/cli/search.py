@@ -173,10 +173,11 @@ def _names(typed: Metrics) -> list[str]:
 def _searched(space: str, *, store: str | None, device: str, **asked: Any) -> tuple[Study, int, float]:
     """The study, how many trials are new, and the seconds that they took."""
     from untrained.apps.cli._guard import tell
-    from untrained.apps.cli._progress import progress
+    from untrained.apps.cli._live import watching
 
     new = 0
-    with progress(f"searching {space}") as tick:
+    name, sign = _first(asked["maximize"], asked["minimize"])
+    with watching(f"searching {space}", name, sign) as board:
         from untrained.apps import api
         from untrained.studies.watch import Watch
 
@@ -185,9 +186,9 @@ def _searched(space: str, *, store: str | None, device: str, **asked: Any) -> tu
         def step(done: int, total: int, trial: Trial) -> None:
             nonlocal new
             new += 1
-            tick(done, total)
+            board.see(done, total, trial)
             if said := watch.see(trial):
-                tell(said)
+                board.say(said)
 
         start = time.perf_counter()
         try:
@@ -197,6 +198,13 @@ def _searched(space: str, *, store: str | None, device: str, **asked: Any) -> tu
                 tell(f"\nnew trials in {store}: {new:,}; to go on, type the same and --resume")
             raise
         return study, new, time.perf_counter() - start
+
+
+def _first(maximize: list[str], minimize: list[str]) -> tuple[str, int]:
+    """(name, sign) of the objective that decides which is best."""
+    if maximize or not minimize:
+        return (maximize[0] if maximize else "fading_memory"), 1
+    return minimize[0], -1
 
 
 def _print(study: Study, new: int, spent: float) -> None:
