@@ -27,6 +27,7 @@ from untrained.core.architecture import Architecture
 from untrained.core.benchmark import Benchmark
 from untrained.core.errors import InvalidArchitecture, UsageError
 from untrained.core.metric import Measurement, Metric, read_card
+from untrained.core.named import construct
 from untrained.core.predictor import Predictor, from_json
 from untrained.core.space import Shape, Space
 from untrained.core.statistics import kendall_tau
@@ -224,6 +225,8 @@ def check_strategy(name: str, space: Space) -> None:
 def check_benchmark(name: str) -> None:
     """A benchmark says whose truth it holds, in what unit, which way is better, and where it comes from."""
     found: Benchmark = registry.get("benchmark", name)()
+    for options in found.readings.values():
+        construct("benchmark", f"{name}:{options}")
     assert found.name == name
     assert found.space in registry.names("space")
     assert found.targets

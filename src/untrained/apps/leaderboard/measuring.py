@@ -78,14 +78,15 @@ def taken(board: Board, metrics: Sequence[Metric], folder: Path, other_text: Cor
     main, redrawn, reread = _sheets(board, folder, other_text)
     board = board.only(main.done)
     if len(board.archs) < LEAST:
-        raise BadData(f"{board.typed}: its scores were not measured: {len(board.archs)} networks are kept")
+        few = f", but for {len(board.archs)} networks" if board.archs else ""
+        raise BadData(f"{board.name}: its scores were not measured{few}")
     asked = [m for m in metrics if called(m) in main.known]
     again = [a for a in board.again() if a.id in redrawn.done]
     return Works(
         board,
         Work(main, board.lab, board.archs, asked),
-        Work(redrawn, board.other(draw=1), again, [m for m in asked if called(m) in redrawn.known]),
-        None if reread is None else Work(reread, board.other(text=other_text), again, []),
+        Work(redrawn, board.other(draw=1), again, asked),
+        None if reread is None else Work(reread, board.other(text=other_text), again, asked),
     )
 
 

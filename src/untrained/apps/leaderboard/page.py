@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
@@ -41,7 +42,7 @@ LEGEND = (
 def sections(about: Record, boards: Sequence[Record], left_out: Mapping[str, str]) -> list[Section]:
     """The whole page."""
     return [
-        Section("How to read it", (_made(about), *LEGEND)),
+        Section("How to read it", (_made(about), *LEGEND), code=(_command(about),)),
         *([_overview(boards)] if len(boards) > 1 else []),
         *map(_board, boards),
         *([_missing(left_out)] if left_out else []),
@@ -49,12 +50,23 @@ def sections(about: Record, boards: Sequence[Record], left_out: Mapping[str, str
 
 
 def _made(about: Record) -> str:
-    texts = f"text: {about['text']}" + (f"; other text: {about['other_text']}" if about["other_text"] else "")
+    texts = f"text: {about['text'] or 'English that Python ships'}"
+    texts += f"; other text: {about['other_text']}" if about["other_text"] else ""
     return (
         "Every proxy that has a number on a benchmark's networks, against the plain sizes and simple orders,"
         ' which stand first, in italics, each taken as "more is better".'
         f" One draw of weights, {about['scale']} scale, {texts}. untrained {about['release']}."
     )
+
+
+def _command(about: Record) -> str:
+    """What to type for the page; DIR stands for the folder that has the tables."""
+    words = ["untrained", "correlate", ",".join(about["benchmarks"]), "--proxy", ",".join(about["proxies"])]
+    words += ["--data", "DIR", "--scale", about["scale"]]
+    for option in ("limit", "text", "other_text"):
+        if about[option]:
+            words += [f"--{option.replace('_', '-')}", str(about[option])]
+    return shlex.join([*words, "-o", "leaderboard.md"])
 
 
 def _overview(boards: Sequence[Record]) -> Section:
@@ -63,7 +75,7 @@ def _overview(boards: Sequence[Record]) -> Section:
     for board in boards:
         for record in board["records"]:
             by_name.setdefault(record["proxy"], {})[board["name"]] = record
-    plain = {n: all(r["plain"] for r in found.values()) for n, found in by_name.items()}
+    plain = {n: any(r["plain"] for r in found.values()) for n, found in by_name.items()}
     stars = {n: sum(bool(r.get("beats_size")) for r in f.values()) for n, f in by_name.items()}
 
     def mean(name: str) -> float:
@@ -76,13 +88,12 @@ def _overview(boards: Sequence[Record]) -> Section:
     ]
     titles = [Column("score", left=True), *(b["name"] for b in boards), "beats size"]
     text = (
-        "Tau-a of each score on each table, * where it beats the best plain order there; a plain order"
-        " that a space does not count among its own is compared like any other score. No score wins on all"
-        " of them."
-        if max(stars.values()) < len(boards)
-        else "Tau-a of each score on each table, * where it beats the best plain order there.",
+        "Tau-a of each score on each table, * where it beats the best plain order there; empty where it has"
     )
-    return Section("All tables", text, table(titles, rows))
+    text += " no number or was not measured."
+    if max(stars.values()) < len(boards):
+        text += " None beats size on all of them."
+    return Section("All tables", (text,), table(titles, rows))
 
 
 def _starred(record: Record | None) -> str:

@@ -20,7 +20,7 @@ from untrained.apps.report.document import as_markdown
 from untrained.apps.whole_files import write_whole
 from untrained.core.errors import BadData, UntrainedError, UsageError
 from untrained.core.metric import Metric
-from untrained.core.text import Corpus, load
+from untrained.core.text import load
 
 FORMAT, VERSION = "untrained-leaderboard", 1
 ENDINGS = {".md": "Markdown", ".html": "HTML", ".json": "JSON"}
@@ -66,7 +66,12 @@ class Leaderboard:
             raise UsageError(f"{path} is no leaderboard\n  make one: untrained correlate all -o {path}")
         if body.get("version") != VERSION:
             raise UsageError(f"{path} is of version {body.get('version')!r}; this release reads {VERSION}")
-        return cls(body["about"], body["boards"], body["left_out"])
+        about, boards, left_out = (body.get(name) for name in ("about", "boards", "left_out"))
+        if not (isinstance(about, dict) and isinstance(boards, list) and isinstance(left_out, dict)):
+            raise UsageError(
+                f"{path} is no whole leaderboard\n  make it again: untrained correlate all -o {path}"
+            )
+        return cls(about, boards, left_out)
 
 
 def form_of(path: str) -> str:
@@ -105,7 +110,8 @@ def leaderboard(
     for kept scores of something else.
     """
     names = [benchmarks] if isinstance(benchmarks, str) else list(benchmarks)
-    metrics = resolve(proxies)
+    typed = [proxies] if isinstance(proxies, str | Metric) else list(proxies)
+    metrics = resolve(typed)
     costs = [m.label for m in metrics if m.kind == "cost"]
     if costs:
         raise UsageError(
@@ -129,9 +135,12 @@ def leaderboard(
         measured(works, workers=workers, progress=progress)
     about = {
         "release": __version__,
+        "benchmarks": names,
+        "proxies": [p.label if isinstance(p, Metric) else p for p in typed],
         "scale": scale,
-        "text": _called(shown),
-        "other_text": "" if other is None else _called(other),
+        "limit": limit,
+        "text": Path(shown.source).name,
+        "other_text": "" if other is None else Path(other.source).name,
     }
     return Leaderboard(about, [board_record(w, metrics) for w in works], left_out)
 
@@ -160,9 +169,9 @@ def _at_hand(
 def _reason(error: BadData) -> str:
     """What an error says, without names of folders."""
     first, *more = str(error).splitlines()
-    files = next((line.strip() for line in more if line.strip().startswith("looked for:")), "")
-    said = first.partition(": ")[2] or first
-    return f"{said} {files.removeprefix('looked for:').strip()}".strip()
+    looked = next((line.partition("looked for:")[2].strip() for line in more if "looked for:" in line), "")
+    said = (first.partition(": ")[2] or first).removesuffix(".")
+    return f"{said}: {looked}" if looked else said
 
 
 def _folder(path: Path, *, new: bool) -> Path:
@@ -178,10 +187,6 @@ def _folder(path: Path, *, new: bool) -> Path:
     except OSError as error:
         raise UntrainedError(f"--scores {path} cannot be made: {error.strerror}") from error
     return path
-
-
-def _called(text: Corpus) -> str:
-    return Path(text.source).name if text.source else "English that Python ships"
 
 
 def _board_lines(board: Mapping[str, Any]) -> str:
