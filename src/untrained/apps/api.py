@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from random import Random
-from typing import overload
+from typing import Any, overload
 
 from untrained.apps.calibrating import FRESH, Calibration
 from untrained.apps.calibrating import calibrate as _calibrate
@@ -15,7 +15,8 @@ from untrained.apps.correlation import Correlation
 from untrained.apps.correlation import correlate as _correlate
 from untrained.apps.featuring import FeatureTable, Replaced, tabulate
 from untrained.apps.foreign import Foreign, foreigners, rank_foreign
-from untrained.apps.labelled import check_kind, from_benchmark, from_csv
+from untrained.apps.labelled import Known, check_kind, fitted_on, from_benchmark
+from untrained.apps.own_labels import from_csv
 from untrained.apps.parallel import Progress, measure_all
 from untrained.apps.probing import Lab, check_device, resolve
 from untrained.apps.ranking import Ranking, check_combine, ranked
@@ -369,6 +370,7 @@ def calibrate(
     prior: str | None = None,
     target: str | None = None,
     learn: str | None = None,
+    fit_on: str | None = None,
     better: str | None = None,
     columns: Sequence[str] = (),
     draws: int = 20,
@@ -385,13 +387,18 @@ def calibrate(
 ) -> Calibration:
     """What N labels buy beyond a score without training, on a benchmark or a CSV of one's own.
 
-    `target` is the truth to predict and `learn` the one that labels are taken from. `prior` is a proxy (a
-    column of a CSV), or `none`; `cache` a file of features that is read and extended. See
-    `untrained.apps.calibrating` for the split and the records, `untrained.apps.labelled` for the CSV.
+    `target` is the truth to predict and `learn` the one that labels are taken from; with `fit_on` they are
+    labels of another benchmark. `prior` is a proxy (a column of a CSV), or `none`; `cache` a file of
+    features that is read and extended (with `fit_on` another one beside it, for that benchmark). See
+    `untrained.apps.calibrating` for the split and the records, `untrained.apps.own_labels` for the CSV.
     """
     from untrained.benchmarks import folder
 
     if str(what).lower().endswith(".csv"):
+        if fit_on is not None:
+            raise UsageError(
+                "a table of your own cannot learn from another: give both as one CSV, with --learn"
+            )
         known = from_csv(
             Path(what).expanduser(),
             target=target,
@@ -403,23 +410,33 @@ def calibrate(
         )
     else:
         check_kind(features or "both")
-        table: Benchmark = construct("benchmark", str(what))
-        place = lab(table.space, scale=scale, text=text, device=device)
-        rows = table.read(folder(type(table), None if data is None else str(data)), place.space).rows
+        if fit_on == str(what):
+            raise UsageError(
+                f"{fit_on} is the table itself.\n  for labels of another truth of it: --learn NAME"
+            )
+
+        def table(name: str, keep: Path | None, **more: Any) -> Known:
+            read: Benchmark = construct("benchmark", name)
+            place = lab(read.space, scale=scale, text=text, device=device)
+            return from_benchmark(
+                read,
+                read.read(folder(type(read), None if data is None else str(data)), place.space).rows,
+                place,
+                kind=features or "both",
+                seed=seed,
+                measured=lambda archs: tabulate(
+                    place, archs, path=keep, replaced=replaced, progress=progress
+                ),
+                progress=progress,
+                **more,
+            )
+
         keep = None if cache is None else Path(cache)
-        known = from_benchmark(
-            table,
-            rows,
-            place,
-            target=target,
-            learn=learn,
-            kind=features or "both",
-            prior=prior,
-            fresh=FRESH if next else 0,
-            seed=seed,
-            measured=lambda archs: tabulate(place, archs, path=keep, replaced=replaced, progress=progress),
-            progress=progress,
-        )
+        own = learn if fit_on is None else None
+        known = table(str(what), keep, target=target, learn=own, prior=prior, fresh=FRESH if next else 0)
+        if fit_on is not None:
+            other = keep and keep.with_name(f"{keep.stem}.{fit_on.partition(':')[0]}{keep.suffix}")
+            known = fitted_on(table(fit_on, other, target=learn, prior=known.prior), known)
     return _calibrate(
         known,
         labels=labels,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from untrained.apps.ceiling import Ceiling, ceiling
 from untrained.apps.labelled import NONE, Known
 from untrained.apps.parallel import Progress
 from untrained.core.errors import UnknownName, UsageError
@@ -35,6 +36,8 @@ class Calibration:
     known: Known
     predictor: str
     records: list[dict[str, Any]]
+    ceiling: Ceiling | None = None
+    """what the noise of the labels would leave of a perfect score, where networks were trained twice"""
     next: list[dict[str, Any]] = field(default_factory=list)
     """architectures to train next, the most telling first"""
     notes: list[str] = field(default_factory=list)
@@ -65,8 +68,7 @@ def calibrate(
     if draws < 1:
         raise UsageError(f"draws={draws}; take 1 or more")
     asked, notes = _asked(known, labels)
-    most = max(asked)
-    count = min(int(np.isfinite(known.quality).sum()), int(np.isfinite(known.label).sum()) - most)
+    count = _tested(known, max(asked))
     make = _maker(known, predictor)
     make()  # an unknown name or a missing package is told now
     found: dict[int, list[dict[str, float | None]]] = {n: [] for n in asked}
@@ -79,7 +81,7 @@ def calibrate(
             progress(draw + 1, draws)
     records = [_record(n, found[n], found[0], known, count) for n in asked]
     to_train = _next(known, make, next, choice) if next else []
-    return Calibration(known, predictor, records, to_train, [*known.notes, *notes])
+    return Calibration(known, predictor, records, ceiling(known), to_train, [*known.notes, *notes])
 
 
 def _asked(known: Known, labels: Sequence[int] | None) -> tuple[list[int], list[str]]:
@@ -89,13 +91,15 @@ def _asked(known: Known, labels: Sequence[int] | None) -> tuple[list[int], list[
         raise UsageError(
             f"{int(have.sum())} architectures have a label, and fewer than 2 are different: nothing to learn"
         )
-    room = int(have.sum()) - min(TESTED, int(told.sum()))
+    apart = int((have & ~told).sum())  # labels of architectures that are never scored on
+    room = max(apart, int(have.sum()) - min(TESTED, int(told.sum())))
     if told.sum() < 2 or room < 2:
         raise UsageError(
             f"{int(have.sum())} labelled architectures are too few: {TESTED} are kept to be scored on, and 2"
             " or more must be learned from"
         )
-    wanted = sorted({0, *(USUAL if labels is None else labels)})
+    usual = (*USUAL, apart) if apart == have.sum() else USUAL  # the labels of another table: also all of them
+    wanted = sorted({0, *(usual if labels is None else labels)})
     if bad := [n for n in wanted if n < 0 or n == 1]:
         raise UsageError(f"labels={bad[0]}: too few to learn from; take 0, or 2 or more")
     if labels is not None and wanted[-1] > room:
@@ -107,6 +111,14 @@ def _asked(known: Known, labels: Sequence[int] | None) -> tuple[list[int], list[
     kept = [n for n in wanted if n <= room]
     left_out = [str(n) for n in wanted if n > room]
     return kept, [f"left out: {', '.join(left_out)} labels, of {int(have.sum())}"] if left_out else []
+
+
+def _tested(known: Known, most: int) -> int:
+    """How many are scored on, so that whichever they are `most` labels are left."""
+    have, told = np.isfinite(known.label), np.isfinite(known.quality)
+    if (have & ~told).sum() >= most:
+        return int(told.sum())
+    return min(int(told.sum()), int(have.sum()) - most)
 
 
 def _maker(known: Known, predictor: str) -> Callable[[], Predictor]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -16,14 +14,10 @@ import numpy.typing as npt
 from untrained.apps.featuring import FeatureTable, tabulate
 from untrained.apps.parallel import Progress, measure_all
 from untrained.apps.probing import Lab
-from untrained.core import registry
 from untrained.core.architecture import Architecture
 from untrained.core.benchmark import Benchmark, Row, Target
-from untrained.core.errors import BadData, InvalidArchitecture, UnknownName, UsageError
-from untrained.core.metric import METRIC_KINDS, metric
-from untrained.core.named import construct
-from untrained.core.space import Space
-from untrained.metrics.features import DESCRIPTIONS
+from untrained.core.errors import BadData, UnknownName, UsageError
+from untrained.core.metric import metric
 
 Real = npt.NDArray[np.float64]
 
@@ -50,6 +44,10 @@ class Known:
     prior: str = NONE
     gap: float = 0.01
     notes: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    """of the columns of `codes`"""
+    trainings: list[list[float]] = field(default_factory=list)
+    """qualities of each architecture, one a training run; empty where single runs are not known"""
 
 
 def from_benchmark(
@@ -87,20 +85,27 @@ def from_benchmark(
     name = PRIORS.get(lab.space.name, PRIOR) if prior is None else prior
     notes: list[str] = []
     columns: list[Real] = []
+    names: list[str] = []
     if name != NONE:
         columns.append(_prior(lab, archs, name, notes, progress))
+        names.append(name)
     if kind != "encoding":
         table = (measured or partial(tabulate, lab, seed=0, progress=progress))(archs)
         failed = sum(a.id in table.reasons for a in archs)
         if failed:
             notes.append(f"{failed} architectures have no statistics; each counts as the median there")
-        columns.append(table.matrix([a.id for a in archs])[1])
+        told, values = table.matrix([a.id for a in archs])
+        columns.append(values)
+        names += told
     if kind != "statistics":
-        columns.append(np.array([lab.space.encode(a) for a in archs], dtype=np.float64))
+        codes = np.array([lab.space.encode(a) for a in archs], dtype=np.float64)
+        columns.append(codes)
+        names += [f"{lab.space.name}[{k}]" for k in range(codes.shape[1])]
     sizes = [lab.measure(a, [metric(SIZE)])[SIZE].value for a in archs]
     twins = sum(len(found) > 1 for found in by_arch.values())
     if twins:
         notes.append(f"{twins} architectures were trained more than once; each counts once, with its mean")
+    trainings = [_qualities(found, goal) for found in by_arch.values()]
     return Known(
         ids=[a.id for a in archs],
         keys=[found[0].key if found else "" for found in by_arch.values()],
@@ -111,6 +116,45 @@ def from_benchmark(
         prior=name,
         gap=goal.gap,
         notes=notes,
+        names=names,
+        trainings=trainings,
+    )
+
+
+def fitted_on(source: Known, goal: Known) -> Known:
+    """The architectures of both: labels are those of `source`, and what is to be predicted is in `goal`.
+
+    Learned from are the columns that both have. An architecture of both may be scored on, and is then not
+    labelled. Raises UsageError where they share nothing but the prior.
+    """
+    shared = [n for n in goal.names if n in source.names]
+    if not set(shared) - {goal.prior}:
+        raise UsageError(
+            "the two tables have no feature in common, so nothing carries over.\n  add: --features statistics"
+        )
+    keys = dict(zip(goal.ids, goal.keys, strict=True)) | dict(zip(source.ids, source.keys, strict=True))
+    first, second = ({i: k for k, i in enumerate(t.ids)} for t in (source, goal))
+
+    def column(name: str) -> Real:
+        a, b = source.codes[:, source.names.index(name)], goal.codes[:, goal.names.index(name)]
+        return np.array([b[second[i]] if i in second else a[first[i]] for i in keys])
+
+    def of(values: Real, places: dict[str, int]) -> Real:
+        return np.array([values[places[i]] if i in places else math.nan for i in keys])
+
+    size = None if goal.size is None else np.nan_to_num(of(goal.size, second), nan=1.0)
+    return Known(
+        ids=list(keys),
+        keys=list(keys.values()),
+        codes=np.column_stack([column(n) for n in shared]),
+        label=of(source.label, first),
+        quality=of(goal.quality, second),
+        size=size,
+        prior=goal.prior,
+        gap=goal.gap,
+        notes=[f"learned from the {len(shared)} columns that both tables have", *goal.notes],
+        names=shared,
+        trainings=[goal.trainings[second[i]] if i in second else [] for i in keys] if goal.trainings else [],
     )
 
 
@@ -124,10 +168,16 @@ def _goal(benchmark: Benchmark, name: str | None) -> Target:
     return found
 
 
+def _qualities(rows: Sequence[Row], goal: Target) -> list[float]:
+    """One a training; none where one of them diverged."""
+    found = [goal.quality(r.truth[goal.name]) for r in rows if goal.name in r.truth]
+    return found if all(map(math.isfinite, found)) else []
+
+
 def _mean(rows: Sequence[Row], goal: Target) -> float:
     """Of the qualities of twins; NaN where none is known or one diverged."""
-    found = [goal.quality(r.truth[goal.name]) for r in rows if goal.name in r.truth]
-    return math.fsum(found) / len(found) if found and all(map(math.isfinite, found)) else math.nan
+    found = _qualities(rows, goal)
+    return math.fsum(found) / len(found) if found else math.nan
 
 
 def _prior(
@@ -142,149 +192,6 @@ def _prior(
     if len(good) < len(found):
         notes.append(f"{len(found) - len(good)} architectures have no {name}; they count as its worst")
     return np.array([m.goodness if m.ok else min(good) for m in found])
-
-
-def from_csv(
-    path: Path,
-    *,
-    target: str | None,
-    better: str | None,
-    learn: str | None = None,
-    kind: str = "statistics",
-    prior: str | None = None,
-    columns: Sequence[str] = (),
-) -> Known:
-    """A table of one's own: `id` (or `arch`), the truth, empty where it is not known, and what to learn from.
-
-    Learned from are the columns that are called like our features, proxies and costs, and those that
-    `columns` names; never another column, which may be a truth as well. A column `architecture`, each
-    cell its JSON, gives the encoding, and is checked by its space. The `prior` is one of the columns, more
-    being better unless it is one of our proxies that says otherwise.
-    """
-    check_kind(kind)
-    if target is None or better not in ("higher", "lower"):
-        raise UsageError(
-            "a table of your own does not say what its truth is.\n  add: --target COLUMN --better lower"
-        )
-    records = _table(path)
-    header = list(records[0])
-    ids = next((n for n in ("id", "arch") if n in header), None)
-    if ids is None:
-        raise UsageError(f"{path} has no column id or arch; it has: {', '.join(header)}")
-    for name in (
-        target,
-        *([learn] if learn else []),
-        *columns,
-        *([prior] if prior not in (None, NONE) else []),
-    ):
-        if name not in header:
-            raise UnknownName("column", str(name), header, more=f"head -1 {path}")
-    _distinct(path, [str(r[ids]) for r in records])
-    sign = 1.0 if better == "higher" else -1.0
-    truth = {
-        n: np.array([_number(path, i, n, r[n], empty=True) for i, r in enumerate(records)])
-        for n in {target, learn or target}
-    }
-    used = [n for n in header if n in columns or (_ours(n) and n not in truth and n != prior)]
-    parts: list[Real] = []
-    if prior not in (None, NONE):
-        turn = -1.0 if _lower(str(prior)) else 1.0
-        parts.append(
-            turn * np.array([_number(path, i, str(prior), r[str(prior)]) for i, r in enumerate(records)])
-        )
-    if kind != "encoding":
-        parts += [np.array([_number(path, i, n, r[n]) for i, r in enumerate(records)]) for n in used]
-    if kind != "statistics":
-        parts.append(_encoded(path, records))
-    if not parts:
-        raise UsageError(
-            f"{path} has no column to learn from.\n  name some: --columns a,b\n"
-            "  or measure some: untrained features FILE -o features.csv"
-        )
-    size = SIZE if SIZE in header else None
-    return Known(
-        ids=[str(r[ids]) for r in records],
-        keys=[str(r.get("key") or r[ids]) for r in records],
-        codes=np.column_stack(parts),
-        label=sign * truth[learn or target],
-        quality=sign * truth[target],
-        size=None
-        if size is None
-        else np.array([_number(path, i, size, r[size]) for i, r in enumerate(records)]),
-        prior=prior or NONE,
-        notes=[f"learned from: {', '.join(used) or 'the encoding'}"],
-    )
-
-
-def _table(path: Path) -> list[dict[str, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            found = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"cannot read {path}: {error}") from None
-    if not found:
-        raise UsageError(f"{path} has no rows")
-    for i, record in enumerate(found):
-        if None in record or None in record.values():
-            raise UsageError(f"{path}, line {i + 2}: not as many cells as the header has columns")
-    return found
-
-
-def _distinct(path: Path, ids: Sequence[str]) -> None:
-    seen: dict[str, int] = {}
-    for i, name in enumerate(ids, start=2):
-        if not name:
-            raise UsageError(f"{path}, line {i}: no id")
-        if name in seen:
-            raise UsageError(
-                f"{path}, line {i}: {name} stands in line {seen[name]} already.\n"
-                "  keep one line an architecture, with the mean of its truths"
-            )
-        seen[name] = i
-
-
-def _number(path: Path, row: int, name: str, cell: str, *, empty: bool = False) -> float:
-    """A finite number; NaN for an empty cell where that is allowed."""
-    if empty and not cell.strip():
-        return math.nan
-    try:
-        value = float(cell)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise UsageError(
-            f"{path}, line {row + 2}: {name} is {cell!r}, which is no finite number.\n"
-            "  leave the cell of an unknown truth empty, and lines without a score out"
-        )
-    return value
-
-
-def _ours(name: str) -> bool:
-    bare = name.partition(":")[0].partition(".")[0]
-    return name in DESCRIPTIONS or any(bare in registry.names(k) for k in METRIC_KINDS)
-
-
-def _lower(name: str) -> bool:
-    bare = name.partition(":")[0]
-    return bare in registry.names("proxy") and metric(bare).better == "lower"
-
-
-def _encoded(path: Path, records: Sequence[dict[str, str]]) -> Real:
-    if "architecture" not in records[0]:
-        raise UsageError(
-            f"{path} has no column architecture, so there is no encoding.\n  add: --features statistics"
-        )
-    place: Space | None = None
-    codes = []
-    for i, record in enumerate(records, start=2):
-        try:
-            arch = Architecture.from_json(record["architecture"])
-            place = construct("space", arch.space) if place is None else place
-            place.validate(arch)
-        except UsageError as error:
-            raise InvalidArchitecture(f"{path}, line {i}: {error}") from None
-        codes.append(place.encode(arch))
-    return np.array(codes, dtype=np.float64)
 
 
 def check_kind(kind: str) -> None:

@@ -56,6 +56,14 @@ def calibrate(
             "--learn", metavar="NAME", help="The truth that labels are taken from; the target, else."
         ),
     ] = None,
+    fit_on: Annotated[
+        str | None,
+        typer.Option(
+            "--fit-on",
+            metavar="BENCHMARK",
+            help="Take labels from this table, of its first truth or of --learn.",
+        ),
+    ] = None,
     better: Annotated[
         str | None, typer.Option("--better", metavar="higher|lower", help="Direction of the truth of a CSV.")
     ] = None,
@@ -91,6 +99,7 @@ def calibrate(
 
     \b
     untrained calibrate nas_bench_nlp --labels 0,20,50 --cache features.csv
+    untrained calibrate lts_gpt2_wt103 --fit-on lts_transformer_xl_wt103
     untrained calibrate mine.csv --target loss --better lower --prior fading_memory --next 10
     """
     from untrained.apps.cli._outputs import replaced
@@ -111,6 +120,7 @@ def calibrate(
             prior=prior,
             target=target,
             learn=learn,
+            fit_on=fit_on,
             better=better,
             columns=[] if columns is None else [c.strip() for c in columns.split(",") if c.strip()],
             draws=draws,
@@ -174,6 +184,10 @@ def _print(found: Calibration, following: bool) -> None:
                 "" if r["active_tau"] is None else f"{r['active_tau']:.3f}",
             ]
         )
+    if (c := found.ceiling) is not None:
+        pairs = "" if c.hard_pairs is None else share(c.hard_pairs)
+        interval = f"{c.tau_low:.2f}..{c.tau_high:.2f}"
+        rows.append(["ceiling", f"{c.tau:.3f}", interval, "", f"{c.tau_better_half:.3f}", pairs, "", "", ""])
     print_table(table(titles, rows))
     print_text(LEGEND)
     first = found.records[0]
@@ -181,7 +195,18 @@ def _print(found: Calibration, following: bool) -> None:
         [
             f"{found.predictor} above {first['prior']}, {first['draws']} draws, {first['tested']} networks"
             " scored on in each",
+            _noise(found),
             *found.notes,
         ],
         most=8,
+    )
+
+
+def _noise(found: Calibration) -> str:
+    c = found.ceiling
+    if c is None:
+        return "no ceiling: hardly a network was trained twice, so what label noise allows is not known"
+    return (
+        f"ceiling: a perfect score against labels as noisy as those of the {c.networks} networks trained more"
+        f" than once (tau of two trainings {c.retest:.3f}), simulated"
     )
