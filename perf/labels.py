@@ -109,8 +109,8 @@ def noise(found: Calibration) -> str:
     return (
         f"Ceiling: {c.networks} networks were trained more than once, with a standard deviation of"
         f" {c.noise:.3f} and tau {c.retest:.3f} between the first and the second training. A score that knew"
-        f" the true quality would have tau {c.tau:.3f} ({c.tau_low:.2f} to {c.tau_high:.2f}) with such labels,"
-        f" {c.tau_better_half:.3f} in the better half{pairs}."
+        f" the true quality would have tau {c.tau:.3f} ({c.tau_low:.2f} to {c.tau_high:.2f}) with such"
+        f" labels, {c.tau_better_half:.3f} in the better half{pairs}."
     )
 
 
@@ -156,9 +156,9 @@ def others(known: dict[str, Known], draws: int) -> None:
 def transfer(known: dict[str, Known]) -> None:
     print("\n## Labels of another table\n")
     print(
-        "All labels of the first table, scored on all networks of the second that it does not have; difference"
-        f" to the prior alone with its 95 % interval over {RESAMPLES} resamples of these networks. Learned from"
-        " are the features that both have (the encoding too within one space).\n"
+        "All labels of the first table, scored on all networks of the second that it does not have;"
+        f" difference to the prior alone with its 95 % interval over {RESAMPLES} resamples of these networks. Learned"
+        " from are the features that both have (the encoding too within one space).\n"
     )
     print("| labels of | scored on | tau, prior | tau | difference | hard pairs, prior | hard pairs |")
     print("|---|---|---|---|---|---|---|")
