@@ -157,8 +157,8 @@ def transfer(known: dict[str, Known]) -> None:
     print("\n## Labels of another table\n")
     print(
         "All labels of the first table, scored on all networks of the second that it does not have;"
-        f" difference to the prior alone with its 95 % interval over {RESAMPLES} resamples of these networks. Learned"
-        " from are the features that both have (the encoding too within one space).\n"
+        f" difference to the prior alone with its 95 % interval over {RESAMPLES} resamples of these"
+        " networks. Learned from are the features that both have (the encoding too within one space).\n"
     )
     print("| labels of | scored on | tau, prior | tau | difference | hard pairs, prior | hard pairs |")
     print("|---|---|---|---|---|---|---|")
