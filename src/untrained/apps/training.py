@@ -79,7 +79,7 @@ def train(
     data: str | None = None,
     held_out: float = HELD_OUT,
     tokenizer: str | Path | None = None,
-    scale: str | None = None,
+    scale: str = "paper",
     out: str | Path | None = None,
     resume: bool = False,
     minutes: float | None = None,
@@ -90,8 +90,8 @@ def train(
 ) -> Trained:
     """Trains an architecture, an `nn.Module` or a Hugging Face model, and returns it with its marks.
 
-    `what` is an Architecture (built at `scale`; by default that of the paper, with as many words as the
-    tokenizer has: "paper:vocabulary=260"), a module that maps tokens
+    `what` is an Architecture (built at `scale`, such as "paper:width=64"; its vocabulary is that of the
+    tokenizer unless the scale says another), a module that maps tokens
     (B, T) to logits (B, T, V) (trained in place), a configuration object, or the path of a model directory or
     config.json. `recipe` is a name with settings, "causal_lm:steps=300,peak_lr=1e-3". `text` is a UTF-8 file,
     its last `held_out` share kept for examination unless `validation` is another file; without one, English
@@ -161,11 +161,11 @@ def network(what: object, recipe: TrainingRecipe, scale: str, data: Language | L
     return Classifier(made, len(labels), fill=words.pad or 0, generator=luck)
 
 
-def _scale(what: object, scale: str | None, words: Tokenizer) -> str:
-    """The scale of an architecture's network as it was typed, else the one that fits the tokenizer."""
-    if scale is not None or not isinstance(what, Architecture):
-        return scale or "paper"
-    return trained_scale(construct("space", what.space), vocabulary=words.vocabulary)
+def _scale(what: object, scale: str, words: Tokenizer) -> str:
+    """The scale of an architecture's network; that of paper has the tokenizer's vocabulary unless typed."""
+    if not isinstance(what, Architecture) or scale.partition(":")[0] != "paper":
+        return scale
+    return trained_scale(construct("space", what.space), scale, words.vocabulary)
 
 
 def _timed(

@@ -72,14 +72,14 @@ def train(
     ] = None,
     space: Space = None,
     scale: Annotated[
-        str | None,
+        str,
         typer.Option(
             "--scale",
             metavar="NAME[:size=N,...]",
-            help="Size of an architecture's network, such as paper:vocabulary=260,width=64; else that of"
-            " paper with the tokenizer's vocabulary.",
+            help="Size of an architecture's network, such as paper:width=64,layers=2; its vocabulary is the"
+            " tokenizer's unless vocabulary=N.",
         ),
-    ] = None,
+    ] = "paper",
     top: Annotated[
         int | None,
         typer.Option("--top", metavar="K", min=1, help="Train the best K of a STORE, and keep the best."),
