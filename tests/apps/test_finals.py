@@ -121,3 +121,11 @@ def test_wrong_stores_are_told(wrong, tmp_path):
     )
     (tmp_path / "x.db").write_text("no store")
     assert "x.db" in wrong("train", tmp_path / "x.db", "--top", 2, "-o", tmp_path / "out")
+
+
+def test_it_reads_the_text_of_the_search(run, tmp_path):
+    (tmp_path / "a.txt").write_text("ab " * 5_000)
+    words = ["score", "--recipe", "lstm", *TINY, "--proxy", "trained_loss:steps=60,peak_lr=0.03", "--json"]
+    usual, own = (json.loads(run(*words, *more).stdout)[0] for more in ([], ["--text", tmp_path / "a.txt"]))
+    assert usual["value"] > 2.5  # English
+    assert own["value"] < 1.6  # three letters, ln 3 = 1.1

@@ -86,6 +86,7 @@ class Lab:
             full=lambda: self.space.count(arch, scale="paper"),
             origin=lambda: self.space.origin(arch),
             device=self.device,
+            text=corpus.text,
         )
 
     def measure(
@@ -169,7 +170,7 @@ def foreign_probe(
 
     if isinstance(model, nn.Module):
         ready()  # a wrong kind of module is told now
-    return Probe(ready, shown, seed=seed, counts=counts, full=full, device=device)
+    return Probe(ready, shown, seed=seed, counts=counts, full=full, device=device, text=corpus.text)
 
 
 def foreign_shape(model: nn.Module) -> Shape:

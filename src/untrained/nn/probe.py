@@ -58,7 +58,8 @@ class Probe:
 
     `model` may be a function that builds it: costs in closed form then never make a weight. `expect` says
     beforehand what will be asked, so that one forward pass serves with and without gradients. `origin` tells
-    what the network was made from, where it was made from another one, without building it.
+    what the network was made from, where it was made from another one, without building it. `text` is what
+    the batch was taken from, for metrics that read more of it.
     """
 
     def __init__(
@@ -71,8 +72,9 @@ class Probe:
         full: Callable[[], Mapping[str, int]] = dict,
         origin: Callable[[], Any] = lambda: None,
         device: str = "cpu",
+        text: str | None = None,
     ) -> None:
-        self._model, self._batch, self.origin = model, batch, origin
+        self._model, self._batch, self.origin, self.text = model, batch, origin, text
         self.seed, self._counts, self._full, self.device = seed, counts, full, device
         self._gradients = self._weights = False
         self._wanted: set[str] = set()

@@ -19,6 +19,7 @@ from untrained.training.data.tokenizer import Bytes, Ids, Tokenizer
 
 BLOCK = 2**20  # bytes of a file that are decoded at a time
 BOM = codecs.BOM_UTF8
+SHIPPED = "the text that Python ships"
 GIVE = "give a longer UTF-8 text: --text FILE"
 
 
@@ -122,10 +123,17 @@ def from_files(
     or not UTF-8.
     """
     whole = read(text, tokenizer)
-    source = f"the text {text}" if text is not None else "the text that Python ships"
+    source = f"the text {text}" if text is not None else SHIPPED
     if validation is not None:
         return Language(whole, read(validation, tokenizer), tokenizer, source)
     return halved(whole, tokenizer, held_out, source)
+
+
+def from_text(
+    text: str, tokenizer: Tokenizer, *, held_out: float = 0.1, source: str = "the text"
+) -> Language:
+    """A text that is there already, its last `held_out` share kept for examination."""
+    return halved(Tokens(tokenizer.encode(text), len(text.encode())), tokenizer, held_out, source)
 
 
 def halved(whole: Tokens, tokenizer: Tokenizer, held_out: float, source: str) -> Language:

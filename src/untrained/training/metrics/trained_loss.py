@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from untrained.core.errors import MeasurementFailed, UsageError
 from untrained.core.metric import Parts, trained
 from untrained.nn.probe import Probe
-from untrained.training.data.language import Language, from_files
+from untrained.training.data.language import Language, from_files, from_text
 from untrained.training.data.tokenizer import Bytes
 from untrained.training.fitting import check_causal, positions
 from untrained.training.recipe import TrainingRecipe
@@ -29,9 +29,8 @@ def trained_loss(
     batch: int = 16,
     length: int = 64,
     peak_lr: float = 3e-3,
-    text: str = "",
 ) -> Parts:
-    """Held-out loss after some updates on the bytes of a text.
+    """Held-out loss after some updates on the bytes of the text.
 
     A causal network tells the next byte, another one hidden bytes (15 %). Weights and the order of the text
     are those of the seed, so that equal seeds give equal losses; the network stays as it was.
@@ -40,13 +39,13 @@ def trained_loss(
              sequences of the last tenth of the text; parts `untrained`, the same before the first update, and
              `learned`, the difference
     Shapes:  tokens (batch, length); a network with fewer positions is shown shorter sequences
-    Cost:    `steps` updates: seconds to hours. Text: a file, `text=FILE`, else English that Python ships
+    Cost:    `steps` updates: seconds to hours
     Source:  low-fidelity training, as in Li et al. 2018, arXiv:1603.06560
     Differs: the network is that of paper scale for 260 tokens, the bytes and four more, unless --scale
              paper:... says another size
     """
     model = Whole(deepcopy(probe.model))
-    data = _read(text)
+    data = _read(probe.text)
     recipe = _recipe(model, steps, batch, min(length, positions(model) or length), peak_lr, probe.seed)
     try:
         found = fit(model, recipe, data, device=probe.device)
@@ -91,5 +90,5 @@ def _recipe(
 
 
 @lru_cache(maxsize=4)
-def _read(text: str) -> Language:
-    return from_files(text or None, Bytes())
+def _read(text: str | None) -> Language:
+    return from_files(None, Bytes()) if text is None else from_text(text, Bytes())
