@@ -73,7 +73,7 @@ class Lab:
     def probe(self, arch: Architecture, kind: str = "proxy", seed: int = 0) -> Probe:
         """A probe of an architecture; nothing is built before something is asked of it."""
         scale = {"cost": "paper", "trained": trained_scale(self.space, self.scale)}.get(kind, self.scale)
-        shape = self.space.shape(scale)
+        shape, corpus = self.space.shape(scale), self.corpus or load()
 
         def build() -> nn.Module:
             return self.space.build(arch, scale=scale, generator=generator(seed))
@@ -87,6 +87,7 @@ class Lab:
             origin=lambda: self.space.origin(arch),
             device=self.device,
             text=corpus.text,
+            ids=lambda: self.space.ids(corpus.text),
         )
 
     def measure(

@@ -59,7 +59,8 @@ class Probe:
     `model` may be a function that builds it: costs in closed form then never make a weight. `expect` says
     beforehand what will be asked, so that one forward pass serves with and without gradients. `origin` tells
     what the network was made from, where it was made from another one, without building it. `text` is what
-    the batch was taken from, for metrics that read more of it.
+    the batch was taken from, for metrics that read more of it, and `ids` its tokens where the network has
+    tokens of its own.
     """
 
     def __init__(
@@ -73,8 +74,9 @@ class Probe:
         origin: Callable[[], Any] = lambda: None,
         device: str = "cpu",
         text: str | None = None,
+        ids: Callable[[], Sequence[int] | None] = lambda: None,
     ) -> None:
-        self._model, self._batch, self.origin, self.text = model, batch, origin, text
+        self._model, self._batch, self.origin, self.text, self.ids = model, batch, origin, text, ids
         self.seed, self._counts, self._full, self.device = seed, counts, full, device
         self._gradients = self._weights = False
         self._wanted: set[str] = set()

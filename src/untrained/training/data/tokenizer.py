@@ -59,6 +59,25 @@ class Bytes:
             part.write_text(tokenizer_json(), encoding="utf-8")
 
 
+class Given:
+    """Stands for a tokenizer whose ids are there already."""
+
+    name = "ids"
+    pad: int | None = None
+    bos: int | None = None
+    eos: int | None = None
+    mask: int | None = None
+
+    def __init__(self, vocabulary: int) -> None:
+        self.vocabulary = vocabulary
+
+    def encode(self, text: str) -> Ids:
+        raise UsageError("there is no tokenizer for more text, as the ids were given")
+
+    def save(self, folder: Path, *, for_transformers: bool = False) -> None:
+        """Nothing, as there is nothing to save."""
+
+
 class FromFile:
     """A tokenizer.json, or that of a Hugging Face model directory."""
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
 from functools import lru_cache
 
+import numpy as np
 from torch import Tensor, nn
 
 from untrained.core.errors import MeasurementFailed, UsageError
 from untrained.core.metric import Parts, trained
 from untrained.nn.probe import Probe
-from untrained.training.data.language import Language, from_files, from_text
-from untrained.training.data.tokenizer import Bytes
+from untrained.training.data.language import Language, Tokens, from_files, from_text, halved
+from untrained.training.data.tokenizer import Bytes, Given
 from untrained.training.fitting import check_causal, positions
 from untrained.training.recipe import TrainingRecipe
 from untrained.training.recipes.causal_lm import CausalLM
@@ -19,6 +21,7 @@ from untrained.training.recipes.masked_lm import MaskedLM
 from untrained.training.trainer import Diverged, fit
 
 EXAMINED = 64  # held-out sequences
+HELD_OUT = 0.1  # share of the text
 
 
 @trained(unit="nats per byte")
@@ -30,7 +33,7 @@ def trained_loss(
     length: int = 64,
     peak_lr: float = 3e-3,
 ) -> Parts:
-    """Held-out loss after some updates on the bytes of the text.
+    """Held-out loss after some updates on the text: its bytes, or the tokens of the space where it has some.
 
     A causal network tells the next byte, another one hidden bytes (15 %). Weights and the order of the text
     are those of the seed, so that equal seeds give equal losses; the network stays as it was.
@@ -45,13 +48,14 @@ def trained_loss(
              paper:... says another size
     """
     model = Whole(deepcopy(probe.model))
-    data = _read(probe.text)
+    data = _read(probe.text) if (ids := probe.ids()) is None else _given(ids, probe)
     recipe = _recipe(model, steps, batch, min(length, positions(model) or length), peak_lr, probe.seed)
     try:
         found = fit(model, recipe, data, device=probe.device)
     except Diverged as error:
         raise MeasurementFailed(str(error).partition("\n")[0]) from None
-    first, last = (found.curve[i]["held_out"]["loss"] for i in (0, -1))
+    each = len(data.held_out) / max(1, data.held_out.bytes)  # tokens a byte
+    first, last = (each * found.curve[i]["held_out"]["loss"] for i in (0, -1))
     return Parts(last, {"untrained": first, "learned": first - last})
 
 
@@ -92,3 +96,10 @@ def _recipe(
 @lru_cache(maxsize=4)
 def _read(text: str | None) -> Language:
     return from_files(None, Bytes()) if text is None else from_text(text, Bytes())
+
+
+def _given(ids: Sequence[int], probe: Probe) -> Language:
+    """Tokens that the space has made, with the model's vocabulary."""
+    made = Given(int(probe.model.vocabulary))  # type: ignore[arg-type]
+    whole = Tokens(np.asarray(ids, dtype=np.int64), len((probe.text or "").encode()) or len(ids))
+    return halved(whole, made, HELD_OUT, "the text")
