@@ -106,10 +106,22 @@ def test_what_counts_as_equal():
     assert difference(one / 8 + 2e-6, one / 8, "it") == pytest.approx(2e-6, rel=0.1)
     with pytest.raises(UntrainedError, match="other logits"):
         difference(one + 5e-5, one, "it")
-    with pytest.raises(UntrainedError, match="2 of them numbers"):
-        difference(torch.tensor([[1.0, -2.0, torch.nan]]), one, "it")
-    grown = torch.tensor([[1.0, torch.inf]])
-    assert difference(grown, grown, "it") == 0.0  # a cell that overflows does so in both
+    for wrong in (torch.nan, torch.inf, 4.1):
+        with pytest.raises(UntrainedError, match="other logits"):
+            difference(torch.tensor([[1.0, -2.0, wrong]]), one, "it")
+    with pytest.raises(UntrainedError, match=r"gives logits \(1, 3\), not \(1, 2\)"):
+        difference(one, one[:, :2], "it")
+
+
+def test_a_cell_that_grows_without_bound_is_compared_while_it_has_not():
+    grown = torch.tensor([1.0, 30.0, 2e6, 3.0, torch.inf]).view(1, 5, 1)
+    other = torch.tensor([1.0, 30.0, 9e6, 5.0, torch.nan]).view(1, 5, 1)
+    assert difference(other, grown, "it") == 0.0
+    other[0, 1] += 0.1
+    with pytest.raises(UntrainedError, match="other logits"):
+        difference(other, grown, "it")
+    with pytest.raises(UntrainedError, match="nothing to compare"):
+        difference(grown[:, 2:], grown[:, 2:], "it")
 
 
 # --- what can be exported ------------------------------------------------------------------------------
