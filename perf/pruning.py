@@ -48,7 +48,6 @@ from untrained.training.trainer import fit
 PARENTS = ("llama", "qwen3", "gpt2")
 PROXIES = (
     "trace_nas",
-    "trace_nas:lora=8",
     "calibration_loss",
     "wanda",
     "flap",
@@ -56,13 +55,13 @@ PROXIES = (
     "block_influence",
     "random_score",
 )
-SEARCHED = tuple(p for p in PROXIES if p not in ("trace_nas:lora=8", "random_score"))
+SEARCHED = tuple(p for p in PROXIES if p != "random_score")
 SHARES = (0.7, 0.5)
 MIDDLE = 0.6  # the size at which scores are correlated
 SEEDS = 5
 BOUNDS = {"align": 16, "shortest": 0.5, "narrowest": 0.25, "sequences": 8, "length": 64}
-STRATEGY = "regularized_evolution:population=10,tournament=4"
-TRIALS, NETS, STEPS = 24, 40, 20
+STRATEGY = "regularized_evolution:population=8,tournament=3"
+TRIALS, NETS, STEPS = 16, 40, 20
 RECOVERY = {"batch": 4, "length": 64, "peak_lr": 1e-3, "warmup": 0.1}
 WINDOWS, WIDE = 16, 129  # held-out windows, and their tokens
 

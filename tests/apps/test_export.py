@@ -377,9 +377,9 @@ def small_disk(tmp_path):
 
 
 def test_a_disk_that_is_too_small_is_told_before_and_a_full_one_after(small_disk, monkeypatch, here):
-    with pytest.raises(UntrainedError, match=r"the export takes 1 MiB, and .* has 0 MiB free"):
+    with pytest.raises(UntrainedError, match=r"the model takes 1 MiB, and .* has 0 MiB free"):
         ut.export(LSTM, small_disk / "winner", scale="paper:vocabulary=4000,width=32")
-    monkeypatch.setattr(writing, "_check_room", lambda place, size: None)
+    monkeypatch.setattr(writing, "check_room", lambda place, size: None)
     with pytest.raises(UntrainedError, match=r"No space left on device; nothing is left there.\n  make room"):
         ut.export(LSTM, small_disk / "winner", scale="paper:vocabulary=4000,width=32")
     assert list(small_disk.iterdir()) == []

@@ -12,7 +12,9 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "nn"))
 from pretrained_parents import random_model, saved
 
-from untrained.apps import fresh, pruning
+from untrained.apps import pruning
+from untrained.apps.export.fresh import Look
+from untrained.apps.export.fresh import look as looked
 from untrained.core.errors import UntrainedError
 from untrained.nn.adapters.sources import quiet, transformers
 from untrained.nn.byte_tokenizer import tokenizer_json
@@ -32,12 +34,12 @@ def parent(tmp_path_factory):
 def here(monkeypatch):
     """A look in this process, where another one is not the point."""
 
-    def look(folder, tokens):
+    def look(folder, tokens, **_):
         with quiet(), torch.inference_mode():
             model = transformers().AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-            return fresh.Look(1, 1, model(tokens, use_cache=False).logits)
+            return Look(model(tokens, use_cache=False).logits, 1, 1)
 
-    monkeypatch.setattr(fresh, "look", look)
+    monkeypatch.setattr(pruning, "look", look)
 
 
 def loaded(folder):
@@ -163,7 +165,7 @@ def test_a_text_that_is_too_short(wrong, parent, tmp_path):
 def test_an_output_that_exists_is_left_alone(wrong, parent, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")
-    assert "exists already" in wrong("prune", parent, "--params", 0.7, "-o", tmp_path / "out")
+    assert "is there already" in wrong("prune", parent, "--params", 0.7, "-o", tmp_path / "out")
     assert "no folder" in wrong("prune", parent, "--params", 0.7, "-o", tmp_path / "a" / "b")
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["mine.txt"]
 
@@ -173,7 +175,7 @@ def test_no_room_is_said_before_the_search(run, parent, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: room(10**9, 10**9, 1_000))
     monkeypatch.setattr(pruning, "search", lambda *a, **k: pytest.fail("it searches"))
     message = run("prune", parent, "--params", 0.7, *SMALL, "-o", tmp_path / "out", code=1).stderr
-    assert "no room for" in message
+    assert "MiB free" in message
     assert not list(tmp_path.iterdir())
 
 
@@ -188,26 +190,26 @@ def test_a_disk_that_fills_up_leaves_nothing(run, parent, tmp_path, monkeypatch)
     message = run(
         "prune", parent, "--params", 0.7, "-p", "wanda", *SMALL, "-o", tmp_path / "out", code=1
     ).stderr
-    assert "No space left on device; nothing is there" in message
+    assert "No space left on device; nothing is left there" in message
     assert not list(tmp_path.iterdir())
 
 
 def test_a_check_that_fails_leaves_nothing(run, parent, tmp_path, monkeypatch):
-    def look(folder, tokens):
+    def look(folder, tokens, **_):
         with torch.inference_mode():
-            return fresh.Look(1, 1, random_model("qwen3", seed=9)(tokens).logits)
+            return Look(random_model("qwen3", seed=9)(tokens).logits, 1, 1)
 
-    monkeypatch.setattr(fresh, "look", look)
+    monkeypatch.setattr(pruning, "look", look)
     message = run(
         "prune", parent, "--params", 0.7, "-p", "wanda", *SMALL, "-o", tmp_path / "out", code=1
     ).stderr
-    assert "not the same after it was read again" in message
+    assert "the sub-network gives other logits" in message
     assert not list(tmp_path.iterdir())
 
 
 def test_a_directory_that_does_not_load_says_why(tmp_path):
     with pytest.raises(UntrainedError, match="a fresh process cannot load"):
-        fresh.look(tmp_path, torch.zeros(1, 4, dtype=torch.long))
+        looked(tmp_path, torch.zeros(1, 4, dtype=torch.long), auto="AutoModelForCausalLM", ours=False)
 
 
 @pytest.mark.usefixtures("here")

@@ -1,12 +1,10 @@
-"""A sub-network on disk: there as a whole, checked, or not at all."""
+"""A sub-network on disk: configuration, weights in shards, and what goes with them."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,59 +13,10 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from untrained.core.errors import UntrainedError, UsageError
 from untrained.nn.adapters.sources import quiet
 
 SHARD = 2 * 10**9  # bytes of a file of weights; as much is in memory while it is written
-SPARE = 1.1  # room on the disk, as a multiple of the weights
 BESIDE = ("generation_config.json",)
-
-
-def target(typed: str | Path) -> Path:
-    """Where the sub-network is to be; raises UsageError for what is there already or cannot be."""
-    path = Path(typed).expanduser()
-    if path.exists() or path.is_symlink():
-        raise UsageError(f"-o {typed} exists already, and nothing is overwritten.\n  name another: -o DIR")
-    if not path.resolve().parent.is_dir():
-        raise UsageError(
-            f"-o {typed}: there is no folder {path.resolve().parent}.\n"
-            f"  make it: mkdir -p {path.resolve().parent}"
-        )
-    return path
-
-
-def check_room(path: Path, size: int) -> None:
-    """Raises UntrainedError where the disk has no room for `size` bytes."""
-    free = shutil.disk_usage(path.resolve().parent).free
-    if free < SPARE * size:
-        raise UntrainedError(
-            f"no room for {path}: it takes {SPARE * size / 1e6:,.1f} MB, and the disk has"
-            f" {free / 1e6:,.1f} MB left.\n  make room, or name a place on another disk: -o DIR"
-        )
-
-
-@contextmanager
-def appearing(path: Path) -> Iterator[Path]:
-    """A folder to write into that gets the name `path` when the block has ended well, else is gone.
-
-    Raises UntrainedError where it cannot be written.
-    """
-    part = None
-    try:
-        part = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.resolve().parent))
-        part.chmod(0o755)
-        yield part
-        if path.exists():
-            raise UsageError(f"{path} has appeared meanwhile; nothing was overwritten")
-        part.rename(path)
-    except OSError as error:
-        raise UntrainedError(
-            f"{path} cannot be written: {error.strerror or error}; nothing is there"
-        ) from error
-    finally:
-        if part is not None:
-            with suppress(OSError):
-                shutil.rmtree(part, ignore_errors=True)
 
 
 def write(

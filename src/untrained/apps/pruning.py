@@ -18,9 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from untrained import __version__
-from untrained.apps import _prune_budget, _prune_files, fresh
+from untrained.apps import _prune_budget, _prune_files
 from untrained.apps._prune_budget import Budget
-from untrained.apps.fresh import Look
+from untrained.apps.export.fresh import Look, difference, look
+from untrained.apps.export.place import beside, check_room, free
 from untrained.apps.probing import Lab, check_device
 from untrained.apps.searching import search
 from untrained.core.architecture import Architecture
@@ -36,8 +37,8 @@ from untrained.spaces.llm_subnet import LlmSubnet
 HELD_OUT = 0.1  # share of a text, its end, that perplexity is told on
 WINDOWS = 64  # of held-out text
 LOOKED = (2, 64)  # sequences and tokens on which a fresh process is compared
-CLOSE = 1e-5  # difference of logits that reloading may make, as a share of the largest
 WARMUP, REPEATS = 3, 20  # passes that are timed
+AUTO = "AutoModelForCausalLM"
 TRIED = 10  # of the best, where a latency is asked for
 
 Told = Callable[[str], None]
@@ -103,7 +104,7 @@ def prune(
     check_device(device)
     if trials < 1 or recover < 0:
         raise UsageError(f"trials={trials}, recover={recover}; take 1 or more trials, and 0 or more steps")
-    path, judge = _prune_files.target(out), metric(proxy)
+    path, judge = free(out), metric(proxy)
     if judge.kind != "proxy":
         raise UsageError(
             f"{proxy} is a {judge.kind}, and what is kept is chosen by a proxy: --proxy trace_nas"
@@ -129,7 +130,7 @@ def prune(
 
     budget = _budget(params, fits, latency, space, parent)
     place = space(low=budget.low, high=budget.high)
-    _prune_files.check_room(path, budget.high * parent.dtype.itemsize)
+    check_room(path, budget.high * parent.dtype.itemsize)
     told(f"ranking heads and channels on {sequences} x {min(length, parent.geometry.positions)} tokens")
     assert place.statistics.tokens
     told(f"searching {budget.low:,} to {budget.high:,} parameters")
@@ -157,13 +158,17 @@ def prune(
         settings = parent.settings(origin.cut)
         tensors = _trained(net, parent) if recover else parent.tensors(origin.cut)
         told("writing, and reading it again in a fresh process")
-        beside = _prune_files.beside(parent.folder, parent.reader.files)
-        with _prune_files.appearing(path) as part:
-            _prune_files.write(part, settings, tensors, parent.dtype, beside)
-            after = _checked(part, net if not recover else None, parent, words, tensors)
+        more = _prune_files.beside(parent.folder, parent.reader.files)
+        differing = str(settings.model_type).startswith("untrained_")
+        with beside(path) as part:
+            _prune_files.write(part, settings, tensors, parent.dtype, more)
+            own = _rounded(part, parent, tensors) if recover else net
+            after = look(part, words.shown, auto=AUTO, ours=differing)
+            with torch.inference_mode():
+                difference(after.logits, own(words.shown, use_cache=False).logits, "the sub-network")
             whole = parent.build(parent.whole())
-            slow, fast = side_by_side([whole, net], words.shown.shape[1])
-            before_look = fresh.look(parent.folder, words.shown)
+            slow, fast = side_by_side([whole, own], words.shown.shape[1])
+            before = look(parent.folder, words.shown, auto=AUTO, ours=False)
             made = Pruned(
                 folder=path,
                 parent=parent.folder,
@@ -173,15 +178,15 @@ def prune(
                 score=_value(best, judge.label),
                 arch=best.architecture,
                 cut=origin.cut,
-                before=_facts(parent.geometry.params, parent.folder, before_look)
+                before=_facts(parent.geometry.params, parent.folder, before)
                 | {"perplexity": perplexity(whole, words.held_out), "latency_ms": slow},
-                after=_facts(place.count(best.architecture)["params"], part, after[0])
-                | {"perplexity": after[1], "latency_ms": fast}
+                after=_facts(place.count(best.architecture)["params"], part, after)
+                | {"perplexity": perplexity(own, words.held_out), "latency_ms": fast}
                 | ({"perplexity_before_recovery": raw} if recover else {}),
                 facts=_circumstances(words, place, study, start),
                 command="",
                 study=study,
-                differing=str(settings.model_type).startswith("untrained_"),
+                differing=differing,
                 recovered=recover,
             )
             made.command = _command(made, model, out, text, strategy, trials, seed, recover, place)
@@ -351,35 +356,18 @@ def _trained(net: nn.Module, parent: Parent) -> dict[str, Callable[[], Tensor]]:
     }
 
 
-def _checked(
-    folder: Path, net: nn.Module | None, parent: Parent, words: Texts, tensors: Any
-) -> tuple[Look, float]:
-    """What a fresh process sees, compared with the network in this one; and its perplexity.
-
-    Raises UntrainedError where they differ.
-    """
+def _rounded(folder: Path, parent: Parent, tensors: Any) -> nn.Module:
+    """What was trained, in the precision of the parent, in which it is kept."""
     from untrained.nn import hf
     from untrained.nn.adapters.sources import drawn_from, transformers
 
-    if net is None:  # what was trained is rounded to the precision of the parent
-        with drawn_from(None):
-            config = transformers().AutoConfig.from_pretrained(folder, local_files_only=True)
-            again: Any = hf.build(config)
-        rounded = {n: make().to(parent.dtype).float() for n, make in tensors.items()}
-        again.load_state_dict(rounded, strict=False)
-        again.tie_weights()
-        net = again.eval()
-    look = fresh.look(folder, words.shown)
-    assert net is not None
-    with torch.inference_mode():
-        own = net(words.shown, use_cache=False).logits
-    far = float((own - look.logits).abs().max()) / max(1.0, float(own.abs().max()))
-    if not far <= CLOSE:
-        raise UntrainedError(
-            f"the sub-network is not the same after it was read again: logits differ by {far:.2g} of the"
-            " largest\n  this is a fault of ours or of the installed transformers; nothing was written"
-        )
-    return look, perplexity(net, words.held_out)
+    with drawn_from(None):
+        config = transformers().AutoConfig.from_pretrained(folder, local_files_only=True)
+        net: Any = hf.build(config)
+    net.load_state_dict({n: make().to(parent.dtype).float() for n, make in tensors.items()}, strict=False)
+    net.tie_weights()
+    made: nn.Module = net.eval()
+    return made
 
 
 def _facts(params: int, folder: Path, look: Look) -> dict[str, float]:

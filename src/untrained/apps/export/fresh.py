@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,25 +19,58 @@ from untrained.core.errors import UntrainedError
 CLOSE = 1e-5  # largest difference of a logit, or share of the largest logit where that is beyond 1
 RUN_AWAY = 1e3  # logits of a cell that has left all bounds
 LOADER = """
-import sys, torch
+import json, resource, sys, torch
 {ours}from safetensors.torch import load_file, save_file
-from transformers import {auto}
-model = {auto}.from_pretrained(sys.argv[1], local_files_only=True).eval()
+from transformers import AutoConfig, {auto}
+
+def resident():
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * resource.getpagesize()
+    except OSError:
+        return peak()
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+torch.set_num_threads(1)
+config = AutoConfig.from_pretrained(sys.argv[1], local_files_only=True)
+{auto}._model_mapping[type(config)]  # the family's code is loaded before memory is looked at
+before = resident()
+model = {auto}.from_pretrained(sys.argv[1], local_files_only=True, dtype=torch.float32).eval()
 with torch.inference_mode():
     logits = model(load_file(sys.argv[2])["tokens"]).logits
 save_file({{"logits": logits.float().contiguous()}}, sys.argv[3])
+print(json.dumps({{"peak_bytes": peak(), "model_bytes": max(0, peak() - before)}}))
 """
 
 
-def reloaded(folder: Path, tokens: Tensor, *, auto: str, ours: bool) -> Tensor:
-    """Logits (B, T, V) of tokens (B, T), from a process that knows the folder alone.
+@dataclass(frozen=True)
+class Look:
+    """What a fresh process saw of a model directory."""
 
-    It imports untrained only where the model is one of `ours`. Raises UntrainedError where it does not load.
+    logits: Tensor  # (B, T, V)
+    peak_bytes: int
+    """the most memory that the process took"""
+    model_bytes: int
+    """what of it came with the model: loading it in float32, and one pass"""
+
+
+def reloaded(folder: Path, tokens: Tensor, *, auto: str, ours: bool) -> Tensor:
+    """Logits (B, T, V) of tokens (B, T), from a process that knows the folder alone; see `look`."""
+    return look(folder, tokens, auto=auto, ours=ours).logits
+
+
+def look(folder: Path, tokens: Tensor, *, auto: str, ours: bool) -> Look:
+    """A model directory as a process sees it that knows the folder alone: one pass over tokens (B, T).
+
+    It imports untrained only where the model is one of `ours`, and has one thread. Raises UntrainedError
+    where it does not load.
     """
     code = LOADER.format(auto=auto, ours="import untrained\n" if ours else "")
     with TemporaryDirectory(prefix="untrained-export-") as place:
         asked, told = Path(place) / "tokens.safetensors", Path(place) / "logits.safetensors"
-        save_file({"tokens": tokens}, asked)
+        save_file({"tokens": tokens.contiguous()}, asked)
         done = subprocess.run(
             [sys.executable, "-c", code, str(folder), str(asked), str(told)],
             capture_output=True,
@@ -45,7 +80,7 @@ def reloaded(folder: Path, tokens: Tensor, *, auto: str, ours: bool) -> Tensor:
         if done.returncode:
             last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
             raise UntrainedError(f"a fresh process cannot load what was exported: {last}")
-        return load_file(told)["logits"]
+        return Look(load_file(told)["logits"], **json.loads(done.stdout.strip().splitlines()[-1]))
 
 
 def difference(found: Tensor, wanted: Tensor, what: str) -> float:

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from untrained.apps.export.card import card
 from untrained.apps.export.fresh import difference, reloaded
+from untrained.apps.export.place import beside, check_room, free
 from untrained.apps.export.winner import Winner, winner
 from untrained.apps.probing import generator
 from untrained.core.bytes import VOCABULARY
-from untrained.core.errors import MissingExtra, UntrainedError, UsageError
+from untrained.core.errors import MissingExtra
 from untrained.core.named import construct
 from untrained.core.space import Space
 from untrained.nn.adapters.sources import quiet
@@ -34,7 +29,6 @@ from untrained.training.classifier import Classifier
 from untrained.training.data.tokenizer import FILE as TOKENIZER
 
 SHOWN = (2, 12)  # sequences and tokens of the check
-ROOM = 1.02  # of the weights' bytes, for all that is beside them
 
 
 @dataclass(frozen=True)
@@ -84,7 +78,7 @@ def export(
     Raises UsageError where `out` exists, MissingExtra without transformers, UntrainedError where writing or
     the check fails; then nothing is left at `out`.
     """
-    place = _free(out)
+    place = free(out)
     _check_packages()
     found = winner(what, trial=trial, study=study, scale=scale)
     say(f"building {found.architecture.id} at scale {found.scale}")
@@ -99,8 +93,8 @@ def export(
         else:
             form = converted(network)
     params = sum(w.numel() for w in network.parameters())
-    _check_room(place, params * (8 if onnx else 4))
-    with _beside(place) as part:
+    check_room(place, params * (8 if onnx else 4))
+    with beside(place) as part:
         _write(part, form, found)
         say("loading it in a fresh process")
         apart = _checked(part, form, network)
@@ -186,58 +180,3 @@ def _check_packages() -> None:
         import_module("untrained.nn.hf.models")
     except ImportError as error:
         raise MissingExtra("an export", (error.name or "transformers").partition(".")[0], "hf") from None
-
-
-# --- the place -----------------------------------------------------------------------------------------
-
-
-def _free(out: str | Path) -> Path:
-    """The path of the new directory; raises UsageError where something is there or nothing can be."""
-    place = Path(out).expanduser()
-    place = place.parent.resolve() / place.name if place.name else place.resolve()
-    if place.is_symlink() or place.exists():
-        what = "a file" if place.is_file() else "there already"
-        raise UsageError(
-            f"{out} is {what}, and an export takes a new folder.\n  name another: -o {place.name}-2"
-        )
-    if not place.parent.is_dir():
-        raise UsageError(f"there is no folder {place.parent}.\n  make it: mkdir -p {place.parent}")
-    if not os.access(place.parent, os.W_OK):
-        raise UsageError(f"nothing may be written in {place.parent}.\n  name another folder: -o DIR")
-    return place
-
-
-def _check_room(place: Path, size: float) -> None:
-    """Raises UntrainedError where the disk has less room than the weights take."""
-    free = shutil.disk_usage(place.parent).free
-    if size * ROOM > free:
-        raise UntrainedError(
-            f"the export takes {size / 2**20:,.0f} MiB, and {place.parent} has"
-            f" {free / 2**20:,.0f} MiB free.\n"
-            "  make room, or name a folder on another disk: -o DIR"
-        )
-
-
-@contextmanager
-def _beside(place: Path) -> Iterator[Path]:
-    """A folder that takes the name `place` when the block has ended well, and else is gone."""
-    part: Path | None = None
-    try:
-        part = Path(tempfile.mkdtemp(prefix=f".{place.name}.", suffix=".part", dir=place.parent))
-        yield part
-        part.chmod(0o755)
-        part.rename(place)
-    except OSError as error:
-        raise _unwritten(place, error.strerror or str(error)) from error
-    except SafetensorError as error:
-        full = f"os error {errno.ENOSPC}" in str(error) or f"code: {errno.ENOSPC}" in str(error)
-        raise _unwritten(place, os.strerror(errno.ENOSPC) if full else str(error)) from error
-    finally:
-        if part is not None and part.exists():
-            shutil.rmtree(part, ignore_errors=True)
-
-
-def _unwritten(place: Path, why: str) -> UntrainedError:
-    return UntrainedError(
-        f"{place} cannot be written: {why}; nothing is left there.\n  make room, or name another: -o DIR"
-    )
