@@ -30,8 +30,8 @@ import torch
 from scipy import stats
 
 from untrained.apps._prune_files import size_on_disk, write
+from untrained.apps._prune_looks import perplexity, side_by_side
 from untrained.apps.probing import Lab
-from untrained.apps.pruning import perplexity, side_by_side
 from untrained.apps.searching import search
 from untrained.core.architecture import Architecture
 from untrained.core.metric import metric

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from untrained.nn.adapters.sources import quiet
+from untrained.nn.pretrained.parent import Parent
 
 SHARD = 2 * 10**9  # bytes of a file of weights; as much is in memory while it is written
 BESIDE = ("generation_config.json",)
@@ -78,6 +79,7 @@ def size_on_disk(folder: Path) -> int:
     return sum(p.stat().st_size for p in folder.glob("*.safetensors"))
 
 
-def beside(folder: Path, tokenizer: list[Path]) -> list[Path]:
+def beside(parent: Parent) -> list[Path]:
     """What of the parent goes with a sub-network: tokenizer and settings of generation, never weights."""
-    return [*tokenizer, *(p for n in BESIDE if (p := folder / n).is_file())]
+    assert parent.folder is not None
+    return [*parent.reader.files, *(p for n in BESIDE if (p := parent.folder / n).is_file())]
