@@ -18,7 +18,7 @@ from untrained.apps.export.place import beside, check_room, free
 from untrained.apps.export.winner import Winner, winner
 from untrained.apps.probing import generator
 from untrained.core.bytes import VOCABULARY
-from untrained.core.errors import MissingExtra
+from untrained.core.errors import MissingExtra, UsageError
 from untrained.core.named import construct
 from untrained.core.space import Space
 from untrained.nn.adapters.sources import quiet
