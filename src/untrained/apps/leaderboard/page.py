@@ -33,7 +33,7 @@ LEGEND = (
     " and another window of the text. texts: the same between two texts, with the same weights. 1.00 is a"
     " score that does not hang on them; empty where it is the same for all of these networks.",
     "s/network: seconds on one core of a machine that may have been busy with other work, when all are asked"
-    " together. A pass that several scores share is counted for the first of them.",
+    " together. What several scores share, a pass or the network itself, is counted for the first of them.",
     "Some of these networks shaped our own scores; their cards say which. A table may be a part of what its"
     " authors published; whoever has the rest can run the same command.",
 )
