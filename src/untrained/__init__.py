@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from untrained.core.after_import import after_import
+from untrained.core.shown import shown_by
 
 if TYPE_CHECKING:
     from untrained.apps.api import calibrate as calibrate
@@ -71,6 +72,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "plot":
+        return import_module("untrained.apps.report.plots")
     for home, names in _HOMES.items():
         if name in names:
             return getattr(import_module(f"untrained.{home}"), name)
@@ -78,7 +81,16 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({"__version__", *(name for names in _HOMES.values() for name in names)})
+    return sorted({"__version__", "plot", *(name for names in _HOMES.values() for name in names)})
+
+
+def _drawn(value: object) -> str | None:
+    """How a notebook shows our values; loaded when the first is shown."""
+    found: str | None = import_module("untrained.apps.notebook").html(value)
+    return found
+
+
+shown_by(_drawn)
 
 
 def _register() -> None:

@@ -60,7 +60,7 @@ def test_rank_in_a_script(archs):
     assert plain.combine == ""
     assert all(place.combined is None for place in plain)
     found = ut.rank(archs, ["fading_memory", "params"], combine="log_rank")
-    assert found.table()[0].keys() == {"rank", "arch", "log_rank", "fading_memory", "params"}
+    assert found.records()[0].keys() == {"rank", "arch", "log_rank", "fading_memory", "params"}
     assert found.best == found[0].architecture
     assert "log_rank" in str(found).splitlines()[0]
     assert "log_rank" not in str(plain)
@@ -95,7 +95,7 @@ def test_a_network_that_one_metric_fails_on_is_the_worst_by_it_and_one_without_a
     # The first: rank 1.5 of 5 by `one`, shared with the other failure, and 2 by `other`, above it.
     assert found[3].combined == pytest.approx((1.5 + 2) / 2 / 5)
     assert found[4].combined is None
-    assert found.table()[4]["mean_rank"] is None
+    assert found.records()[4]["mean_rank"] is None
     assert "failed" in str(found).splitlines()[5]
 
     current = iter(a.id for a in archs for _ in range(2))

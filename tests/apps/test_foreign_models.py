@@ -106,7 +106,7 @@ def test_seeds_draw_other_weights():
 def test_two_configurations_side_by_side():
     ranking = untrained.rank([llama(), llama(num_hidden_layers=3), llama()], ["params", "flops"])
     assert [p.architecture.id for p in ranking] == ["llama-2x32", "llama-2x32#2", "llama-3x32"]
-    assert ranking.table()[0]["params"] == price(llama())["params"]
+    assert ranking.records()[0]["params"] == price(llama())["params"]
     with pytest.raises(UsageError, match="not both together"):
         untrained.rank([llama(), untrained.space("rnn_cell").sample(untrained.rng(1))], "params")
 
@@ -533,7 +533,7 @@ def test_rank_models(run, wrong, saved, tmp_path, cells):
     assert "weights loaded" in records[1]["notes"][0]
     assert records[0]["depth_width_rank"] > records[1]["depth_width_rank"]
     ranking = untrained.rank(paths, ["depth_width_rank", "params"])
-    assert [row["params"] for row in ranking.table()] == [r["params"] for r in records]
+    assert [row["params"] for row in ranking.records()] == [r["params"] for r in records]
     said = run("rank", *words, "-p", "depth_width_rank", "--top", 1)
     assert "deeper" in said.stdout
     assert "shallow" not in said.stdout

@@ -303,7 +303,7 @@ def test_a_cheaper_metric_has_no_say_in_what_is_best() -> None:
     )
     assert [t.number for t in study.distinct()] == [2]
     assert (study.best, [t.number for t in study.front()]) == (arch(1), [2])
-    assert [(row["fidelity"], row["draw"]) for row in study.table()] == [(0, 0), (1, 0), (None, 0)]
+    assert [(row["fidelity"], row["draw"]) for row in study.records()] == [(0, 0), (1, 0), (None, 0)]
     assert Study(ASKED, study.trials[:2]).best is None
 
 

@@ -174,7 +174,7 @@ def test_what_is_read_back_is_what_was_found(text: str, tmp_path: Any) -> None:
     back = load(tmp_path / "s.db")
     assert back.trials == study.trials
     assert back.question == study.question
-    assert back.table() == study.table()
+    assert back.records() == study.records()
     assert [t.number for t in back.front()] == [t.number for t in study.front()]
     with Store(tmp_path / "s.db", write=True) as log:
         again = search(log, text, 150, batch=5)

@@ -80,7 +80,7 @@ def test_what_is_read_back_is_what_was_found(tmp_path: Path) -> None:
         study = search(log, 300)
     back = load(tmp_path / "s.db")
     assert (back.question, back.trials, back.store) == (study.question, study.trials, study.store)
-    assert back.table() == study.table()
+    assert back.records() == study.records()
     assert {"ok", "rejected", "failed"} == {t.status for t in back.trials}
     assert any(t.same_as is not None for t in back.trials)
     best = next(t for t in back.trials if t.architecture == back.best)

@@ -20,7 +20,9 @@ from untrained.core.aggregate import aggregate
 from untrained.core.architecture import Architecture
 from untrained.core.benchmark import Benchmark, Row, Target
 from untrained.core.errors import BadData, UnknownName
+from untrained.core.frames import frame
 from untrained.core.metric import FORMULA, Metric, metric
+from untrained.core.shown import html
 from untrained.core.statistics import agreement, kendall_tau, kendall_tau_a, paired_bootstrap
 
 PUBLISHED = "published:"
@@ -41,6 +43,13 @@ class Correlation:
     rows: Sequence[Row]
     columns: Columns
     notes: list[str] = field(default_factory=list)
+
+    def _repr_html_(self) -> str | None:
+        return html(self)
+
+    def table(self) -> Any:
+        """`records` for pandas where it is installed; see `untrained.core.frames`."""
+        return frame(self.records)
 
     def save_scores(self, path: Path) -> None:
         """One line an architecture: id, the benchmark's key, each score, the truths; empty where unknown."""

@@ -11,7 +11,9 @@ import numpy as np
 from untrained.core.aggregate import aggregate, checked
 from untrained.core.architecture import Architecture
 from untrained.core.errors import UsageError
+from untrained.core.frames import frame
 from untrained.core.metric import Measurement, Metric
+from untrained.core.shown import html
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,14 @@ class Ranking:
         first = {self.combine: place.combined} if self.combine else {}
         return {**first, **{m: place.measurements[m].value for m in self.metrics}}
 
-    def table(self) -> list[dict[str, Any]]:
+    def _repr_html_(self) -> str | None:
+        return html(self)
+
+    def table(self) -> Any:
+        """`records` for pandas where it is installed; see `untrained.core.frames`."""
+        return frame(self.records())
+
+    def records(self) -> list[dict[str, Any]]:
         """One flat record an architecture: rank, id, and each value (None where it failed)."""
         return [
             {"rank": i, "arch": p.architecture.id, **self.values(p)}
@@ -68,7 +77,7 @@ class Ranking:
     def __str__(self) -> str:
         names = [*filter(None, [self.combine]), *self.metrics]
         lines = ["rank  arch              " + "  ".join(f"{m:>20}" for m in names)]
-        for row in self.table():
+        for row in self.records():
             values = ("failed" if row[m] is None else f"{row[m]:.6g}" for m in names)
             lines.append(f"{row['rank']:>4}  {row['arch']}  " + "  ".join(f"{v:>20}" for v in values))
         return "\n".join(lines)

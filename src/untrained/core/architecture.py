@@ -9,6 +9,8 @@ from functools import cached_property
 from typing import Any
 
 from untrained.core.errors import InvalidArchitecture
+from untrained.core.frames import frame
+from untrained.core.shown import html
 
 
 def frozen(value: Any) -> Any:
@@ -74,6 +76,13 @@ class Architecture:
     def id(self) -> str:
         """First 16 hex digits of the SHA-256 of the canonical JSON; the same on every machine."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+
+    def _repr_html_(self) -> str | None:
+        return html(self)
+
+    def table(self) -> Any:
+        """Its choices, one row each; see `untrained.core.frames`."""
+        return frame([{"choice": name, "value": value} for name, value in self.choices])
 
     def __getattr__(self, name: str) -> Any:
         for key, value in self.__dict__.get("choices", ()):

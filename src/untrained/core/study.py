@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from untrained.core.architecture import Architecture
+from untrained.core.frames import frame
 from untrained.core.metric import Better
+from untrained.core.shown import html
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,14 @@ class Study:
                 kept.append(trial)
         return kept
 
-    def table(self) -> list[dict[str, Any]]:
+    def _repr_html_(self) -> str | None:
+        return html(self)
+
+    def table(self) -> Any:
+        """`records` for pandas where it is installed; see `untrained.core.frames`."""
+        return frame(self.records())
+
+    def records(self) -> list[dict[str, Any]]:
         """One flat record a trial, in the order in which they were asked for."""
         return [
             {

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from untrained.core.architecture import Architecture
+from untrained.core.shown import html
 from untrained.core.study import Question, Trial
 from untrained.studies.digest import Digest, Floats, Integers, undominated
 from untrained.studies.store import NoStudy, Store, names
@@ -32,6 +33,9 @@ class Overview:
     """the first of `Study.front()`"""
     front_size: int
     """how many there are on the whole front"""
+
+    def _repr_html_(self) -> str | None:
+        return html(self)
 
     @property
     def best(self) -> Architecture | None:

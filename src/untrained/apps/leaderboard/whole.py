@@ -19,7 +19,9 @@ from untrained.apps.probing import resolve
 from untrained.apps.report.document import as_markdown
 from untrained.apps.whole_files import write_whole
 from untrained.core.errors import BadData, UntrainedError, UsageError
+from untrained.core.frames import frame
 from untrained.core.metric import Metric
+from untrained.core.shown import html as drawn
 from untrained.core.text import load
 
 FORMAT, VERSION = "untrained-leaderboard", 1
@@ -35,6 +37,15 @@ class Leaderboard:
     """one a benchmark: what it is, and `records`, one a score"""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """benchmark -> why it is not there"""
+
+    def _repr_html_(self) -> str | None:
+        return drawn(self)
+
+    def table(self) -> Any:
+        """One row a score of a board, for pandas where it is installed; see `untrained.core.frames`."""
+        return frame(
+            [{"benchmark": b["name"], "target": b["target"], **r} for b in self.boards for r in b["records"]]
+        )
 
     def markdown(self) -> str:
         return as_markdown(page.TITLE, page.sections(self.about, self.boards, self.left_out))

@@ -89,15 +89,15 @@ def sampled(log: Store, question: Question, points: Points, few: Sequence[int]) 
     return [_scored(t, points.scores[i].tolist()) for t, i in zip(trials, few, strict=True)]
 
 
-def from_study(study: Study, *, again: Again | None = None, seed: int = 0) -> Findings:
-    """The same of a study in memory."""
+def from_study(study: Study, *, again: Again | None = None, seed: int = 0, matter: bool = True) -> Findings:
+    """The same of a study in memory; without `matter` nobody asks which choices matter."""
     good = study.distinct()
     goals = len(study.question.objectives)
     scores = np.array([t.scores for t in good], float).reshape(len(good), goals)
     points = Points(np.array([t.number for t in good], np.int64), scores, undominated(scores))
     front = [good[i] for i in points.front[:FRONT].tolist()]
     sample = [good[i] for i in some(len(good), seed)]
-    return gathered(study, "", points, sample, good[:BEST], front, again, seed)
+    return gathered(study, "", points, sample, good[:BEST], front, again, seed, matter=matter)
 
 
 def size(trial: Trial, space: Space | None) -> float | None:
@@ -137,12 +137,14 @@ def gathered(
     front: list[Trial],
     again: Again | None = None,
     seed: int = 0,
+    matter: bool = True,
 ) -> Findings:
     """The findings of what was read already; `sample` is what effects and sizes are read off."""
     space = space_of(study)
     several = len(study.question.objectives) > 1
     found = Findings(study, name, count(study), points, sample, leaders, front if several else [], space)
-    found.effects, found.why_no_effects = _effects(sample, space, seed)
+    if matter:
+        found.effects, found.why_no_effects = _effects(sample, space, seed)
     if again is not None and leaders:
         found.spreads = again(leaders, study.question, space)
     return found

@@ -32,7 +32,7 @@ def html(found: Findings) -> str:
         head,
         _facts(found),
         _section("The winner", _winner(found)),
-        _section("What was found", *_figures(found)),
+        _section("What was found", *figures(found)),
         _section("The choices", _choices(found)),
         _section("The architectures", _architectures(found)),
         _section("What happened", _happened(found)),
@@ -96,7 +96,8 @@ def _card(found: Findings, trial: Trial, *, link: bool = True) -> str:
     return tag("section", inside, class_="card", id=f"a-{arch.id}" if link else None)
 
 
-def _figures(found: Findings) -> Iterable[str]:
+def figures(found: Findings) -> Iterable[str]:
+    """Front, size and progress, as far as there is something to draw."""
     if not len(found.points.numbers):
         return [tag("p", "There is nothing to draw: no trial was good.")]
     made = [_pareto(found)] if len(found.question.objectives) > 1 else []
