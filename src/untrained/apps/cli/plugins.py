@@ -71,7 +71,7 @@ def show(
     if not kinds:
         known = sorted({n for k in registry.ROOMS for n in registry.names(k)})
         raise UnknownName("plug-in", name, known, more="untrained list")
-    cards = [_card(kind, name, registry.get(kind, name)) for kind in kinds]
+    cards = [card_of(kind, name, registry.get(kind, name)) for kind in kinds]
     if json:
         print_records(cards)
         return
@@ -79,7 +79,7 @@ def show(
         print(f"{chr(10) if i else ''}{_written(card)}")
 
 
-def _card(kind: str, name: str, plugin: Any) -> dict[str, Any]:
+def card_of(kind: str, name: str, plugin: Any) -> dict[str, Any]:
     """Everything that a plug-in says of itself, as one JSON record."""
     from untrained.core.metric import keyword_options, read_card
 
