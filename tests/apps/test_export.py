@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -193,8 +194,12 @@ def test_a_training_leaves_with_its_weights_and_tokenizer(tmp_path, here):
     text.write_text("one two three four " * 300)
     done = ut.train(LSTM, "causal_lm:steps=6,length=16,batch=4,eval_every=3,eval_windows=4",
                     text=text, scale=TINY, out=tmp_path / "trained")  # fmt: skip
-    made = ut.export(tmp_path / "trained", tmp_path / "winner", licence="mit")
+    made = ut.export(done, tmp_path / "winner", licence="mit")
     assert made.trained
+    with pytest.raises(UsageError, match="is a Hugging Face model already"):
+        ut.export(made.path, tmp_path / "again")
+    with pytest.raises(UsageError, match=r"was not kept.*out=DIR"):
+        ut.export(replace(done, folder=None), tmp_path / "again")
     model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "winner")
     ids = torch.randint(260, (2, 9), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():

@@ -15,6 +15,7 @@ from untrained.core.study import Question, Study, Trial
 from untrained.studies.overview import Overview, overview
 from untrained.studies.store import load
 from untrained.training.folder import ARCHITECTURE, RECIPE, RESULT, WEIGHTS
+from untrained.training.trainer import Trained
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,14 @@ class Winner:
 def winner(
     what: object, *, trial: str | int | None = None, study: str | None = None, scale: str | None = None
 ) -> Winner:
-    """Finds it; raises UsageError or BadStore with what to type where there is nothing to export."""
+    """Finds it; raises UsageError or BadStore with what to type where there is nothing to export.
+
+    What a training returned stands for its folder.
+    """
+    if isinstance(what, Trained):
+        if what.folder is None:
+            raise UsageError("this training was not kept, so it cannot be exported: train(..., out=DIR)")
+        what = what.folder
     if isinstance(what, str | Path) and _is_training(str(what)):
         _no_choice(trial, study, "a training's folder holds one network")
         return _trained(Path(what).expanduser(), scale)
@@ -155,6 +163,8 @@ def _trained(folder: Path, scale: str | None) -> Winner:
     built = str(record.get("scale", "paper"))
     if scale is not None and scale != built:
         raise UsageError(f"the network in {folder} was trained at scale {built}: leave out --scale {scale}")
+    if (folder / "config.json").is_file() and not (folder / WEIGHTS).is_file():
+        raise UsageError(f"{folder} is a Hugging Face model already: from_pretrained loads it as it is")
     if not (folder / WEIGHTS).is_file():
         raise BadStore(
             f"{folder} has no {WEIGHTS} yet: the training was stopped before its first examination.\n"

@@ -70,10 +70,11 @@ def export(
 ) -> Exported:
     """Writes a winner as a Hugging Face directory, which a fresh process has loaded and found equal.
 
-    `what` is an Architecture, a Study or its `best`, the location of a store, or a folder that `untrained
-    train` wrote; `trial` names one of a study by number or id, `study` one of several in a store. Weights
-    are those of the training, else fresh from `seed`; the network has the size of `scale`, paper by default.
-    `licence` goes into the model card. `onnx` adds a model.onnx, checked in onnxruntime at two shapes.
+    `what` is an Architecture, a Study or its `best`, the location of a store, a folder that `untrained train`
+    wrote, or what `ut.train` returned; `trial` names one of a study by number or id, `study` one of several
+    in a store. Weights are those of the training, else fresh from `seed`; the network has the size of
+    `scale`, paper by default. `licence` goes into the model card. `onnx` adds a model.onnx, checked in
+    onnxruntime at two shapes.
 
     Raises UsageError where `out` exists, MissingExtra without transformers, UntrainedError where writing or
     the check fails; then nothing is left at `out`.
