@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from untrained.apps.export.writing import export as export
     from untrained.apps.leaderboard.whole import leaderboard as leaderboard
     from untrained.apps.training import train as train
+    from untrained.core.aggregate import Arriving as Arriving
+    from untrained.core.aggregate import aggregate as aggregate
     from untrained.core.architecture import Architecture as Architecture
     from untrained.core.benchmark import benchmark as benchmark
     from untrained.core.metric import Measurement as Measurement
@@ -61,6 +63,7 @@ _HOMES = {
     "apps.export.writing": ("export",),
     "apps.training": ("train",),
     "apps.leaderboard.whole": ("leaderboard",),
+    "core.aggregate": ("Arriving", "aggregate"),
     "core.architecture": ("Architecture",),
     "core.benchmark": ("benchmark",),
     "core.errors": ("UntrainedError", "UsageError"),

@@ -123,7 +123,7 @@ def noisy(noise, rows=300, twice=60, seed=0):
     quality = np.array([np.mean(r) for r in runs])
     ids = [f"x{i}" for i in range(rows)]
     size = np.full(rows, 10.0)
-    return true, Known(ids, ids, rng.normal(size=(rows, 2)), quality, quality, size, trainings=runs)
+    return true, Known(ids, ids, rng.normal(size=(rows, 2)), quality, quality, size, "luck", trainings=runs)
 
 
 @pytest.mark.parametrize("noise", [0.1, 0.5])
@@ -135,6 +135,7 @@ def test_the_ceiling_is_what_the_truth_itself_reaches(noise):
     assert found.tau == pytest.approx(kendall_tau(true, known.quality), abs=0.03)
     assert found.tau_low <= found.tau <= found.tau_high
     assert found.retest < found.tau  # there both sides have noise
+    assert abs(found.prior) < 0.4  # which here is luck
     assert found.tau_better_half < found.tau
     assert 0.5 < found.hard_pairs <= 1
 
@@ -145,10 +146,24 @@ def test_without_noise_the_ceiling_is_one():
 
 def test_labels_of_nothing_but_noise_have_no_ceiling_above_chance():
     rng = np.random.default_rng(0)
-    runs = rng.normal(size=(80, 2))
-    known = noisy(0.5, rows=80)[1]
+    runs = rng.normal(size=(1000, 2))
+    known = noisy(0.5, rows=1000)[1]
     known.trainings, known.quality = runs.tolist(), runs.mean(1)
     assert abs(ceiling(known).tau) < 0.35
+
+
+def test_noise_is_that_of_networks_of_like_quality_and_a_failure_does_not_hide_the_rest():
+    """Good networks differ by 0.01, bad ones by 1, and one training failed."""
+    rng = np.random.default_rng(0)
+    true = np.linspace(0, 10, 200)
+    runs = [(t + (1.0 if t < 5 else 0.01) * rng.normal(size=2)).tolist() for t in true]
+    runs[150][1] -= 50
+    known = noisy(0.5, rows=200)[1]
+    known.trainings, known.quality = runs, np.array([np.mean(r) for r in runs])
+    found = ceiling(known)
+    assert found.tau_better_half > 0.9
+    assert 0.85 < found.tau < 0.97
+    assert found.noise < 1
 
 
 def test_without_repeated_trainings_nothing_is_told_of_noise():

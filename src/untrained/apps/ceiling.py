@@ -8,13 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from untrained.apps.labelled import Known
+from untrained.apps.labelled import NONE, Known
 from untrained.core.statistics import hard_pairs, kendall_tau, tau_better_half
 
 Real = npt.NDArray[np.float64]
 
 LEAST = 5  # repetitions from which a noise is told
+NEAR = 10  # differences of twins, at least, from which the noise of one network is drawn
 DRAWS = 200
+NORMAL = 1.4826  # from the median size of a normal number to its standard deviation
 
 
 @dataclass(frozen=True)
@@ -24,9 +26,11 @@ class Ceiling:
     networks: int
     """that were trained more than once"""
     noise: float
-    """standard deviation of one training, in the unit of the quality"""
+    """of one training, in the unit of the quality: 1.4826 median deviations, so that failures hardly count"""
     retest: float
     """Kendall's tau between the first and the second training of these networks"""
+    prior: float | None
+    """Kendall's tau of the prior with the first training of the same networks"""
     tau: float
     tau_low: float
     """2.5 % quantile over simulated tables; `tau_high` is the 97.5 % one"""
@@ -38,42 +42,57 @@ class Ceiling:
 def ceiling(known: Known) -> Ceiling | None:
     """None where fewer than five trainings are repetitions: what the noise allows is then not known.
 
-    The table is taken for the truth after its values were drawn together to the variance that a truth
-    without noise has, and noise is added again: differences of twins from their mean, drawn at random, the
-    same for good and bad networks, less where a label is the mean of several trainings.
+    The table is taken for the truth after its values were drawn together to the spread that a truth without
+    noise has, and noise is added again: differences of twins from their mean, drawn from the quarter of them
+    that is nearest in quality, less where a label is the mean of several trainings. All networks are taken
+    to be as noisy as twins of their quality; where twins are unlike the others, trust `retest` against
+    `prior`, which compare like with like.
     """
-    twice = [t for t in known.trainings if len(t) > 1]
-    free = sum(len(t) - 1 for t in twice)
-    if free < LEAST:
+    rows = [i for i, t in enumerate(known.trainings) if len(t) > 1]
+    if sum(len(known.trainings[i]) - 1 for i in rows) < LEAST:
         return None
-    off = np.concatenate([(np.array(t) - np.mean(t)) * math.sqrt(len(t) / (len(t) - 1)) for t in twice])
-    noise = math.sqrt(sum(float(((np.array(t) - np.mean(t)) ** 2).sum()) for t in twice) / free)
+    twins = [np.array(known.trainings[i]) for i in rows]
+    level = np.concatenate([np.full(len(t), t.mean()) for t in twins])
+    off = np.concatenate([(t - t.mean()) * math.sqrt(len(t) / (len(t) - 1)) for t in twins])
+    simulated, size = _simulated(known, level, off), len(rows)
+    low, high = np.quantile(simulated[:, 0], [0.025, 0.975])
+    first, second = (np.array([t[k] for t in twins]) for k in (0, 1))
+    pairs = simulated[np.isfinite(simulated[:, 2]), 2]
+    return Ceiling(
+        networks=size,
+        noise=_spread(off),
+        retest=kendall_tau(first, second) if size > 1 else 0.0,
+        prior=None if known.prior == NONE or size < 2 else kendall_tau(known.codes[rows, 0], first),
+        tau=float(simulated[:, 0].mean()),
+        tau_low=float(low),
+        tau_high=float(high),
+        tau_better_half=float(simulated[:, 1].mean()),
+        hard_pairs=float(pairs.mean()) if len(pairs) else None,
+    )
+
+
+def _simulated(known: Known, level: Real, off: Real) -> Real:
+    """(draws, 3): tau, tau in the better half and share of hard pairs of the truth, by noisy labels."""
     rows = np.flatnonzero(np.isfinite(known.quality))
     quality = known.quality[rows]
     share = 1 / np.sqrt([max(1, len(known.trainings[i])) for i in rows])
-    spread = float(quality.var())
-    kept = max(0.0, 1 - noise**2 * float((share**2).mean()) / spread) if spread else 0.0
-    true = quality.mean() + math.sqrt(kept) * (quality - quality.mean())
-    luck = np.random.default_rng(0)
-    found = []
+    spread = _spread(quality - np.median(quality))
+    noise = _spread(off) * math.sqrt(float((share**2).mean()))
+    kept = math.sqrt(max(0.0, 1 - (noise / spread) ** 2)) if spread else 1.0
+    true = np.median(quality) + kept * (quality - np.median(quality))
+    nearest = np.argsort(abs(level - quality[:, None]), axis=1)[:, : max(NEAR, len(off) // 4)]
+    luck, found = np.random.default_rng(0), []
     for _ in range(DRAWS):
-        seen = true + share * luck.choice(off, len(rows))
+        drawn = luck.integers(nearest.shape[1], size=len(rows))
+        seen = true + share * off[nearest[np.arange(len(rows)), drawn]]
         pairs = None
         if known.size is not None:
             pairs = hard_pairs(true, seen, known.size[rows], min_gap=known.gap)[0]
         found.append(
             (kendall_tau(true, seen), tau_better_half(true, seen), math.nan if pairs is None else pairs)
         )
-    table = np.array(found)
-    low, high = np.quantile(table[:, 0], [0.025, 0.975])
-    pairs_known = np.isfinite(table[:, 2])
-    return Ceiling(
-        networks=len(twice),
-        noise=noise,
-        retest=kendall_tau([t[0] for t in twice], [t[1] for t in twice]),
-        tau=float(table[:, 0].mean()),
-        tau_low=float(low),
-        tau_high=float(high),
-        tau_better_half=float(table[:, 1].mean()),
-        hard_pairs=float(table[pairs_known, 2].mean()) if pairs_known.any() else None,
-    )
+    return np.array(found)
+
+
+def _spread(deviations: Real) -> float:
+    return NORMAL * float(np.median(abs(deviations)))

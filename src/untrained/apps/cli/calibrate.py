@@ -206,7 +206,8 @@ def _noise(found: Calibration) -> str:
     c = found.ceiling
     if c is None:
         return "no ceiling: hardly a network was trained twice, so what label noise allows is not known"
+    own = "" if c.prior is None else f"; of the prior with one of them {c.prior:.3f}"
     return (
         f"ceiling: a perfect score against labels as noisy as those of the {c.networks} networks trained more"
-        f" than once (tau of two trainings {c.retest:.3f}), simulated"
+        f" than once, simulated (tau of two trainings of these {c.retest:.3f}{own})"
     )
