@@ -110,9 +110,9 @@ def noise(found: Calibration) -> str:
     return (
         f"Noise: {c.networks} networks were trained more than once, {c.noise:.3f} apart (1.4826 median"
         f" deviations). Among these, two trainings of one network have tau {c.retest:.3f}, the prior and one"
-        f" training {c.prior or 0.0:.3f}. Ceiling: were all as noisy as twins of their quality, a score that knew the"
-        f" true quality would have tau {c.tau:.3f} ({c.tau_low:.2f} to {c.tau_high:.2f}) with such labels,"
-        f" {c.tau_better_half:.3f} in the better half{pairs}."
+        f" training {c.prior or 0.0:.3f}. Ceiling: were all as noisy as twins of their quality, a score that"
+        f" knew the true quality would have tau {c.tau:.3f} ({c.tau_low:.2f} to {c.tau_high:.2f}) with such"
+        f" labels, {c.tau_better_half:.3f} in the better half{pairs}."
     )
 
 
@@ -240,8 +240,9 @@ itself is fitted to the labels.
 predictor (penalty, scores of labels, gate or none) and the prior of cells were chosen on one half alone, of
 each table; some 400 forms were tried there, most of them alike. The other half was looked at when the form
 stood, and nothing was changed after; but one run over all cells with a smaller penalty (1), which did harm
-from the encoding alone, had sent us back to the chosen half before. Labels may come from both halves. The priors are older: their cards say on which of these networks they were
-chosen, and `gated_memory` and `rank_and_reuse` have seen some networks of the kept halves.
+from the encoding alone, had sent us back to the chosen half before. Labels may come from both halves.
+The priors are older: their cards say on which of these networks they were chosen, and and
+`rank_and_reuse` have seen some networks of the kept halves.
 
 ## What it comes to
 
