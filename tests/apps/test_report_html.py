@@ -6,10 +6,11 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from untrained.apps import api
-from untrained.apps.report.findings import from_store, from_study
+from untrained.apps.report.findings import FRONT, along, from_store, from_study
 from untrained.apps.report.html import html
 from untrained.core.architecture import Architecture
 from untrained.core.study import Question, Study, Trial
@@ -137,6 +138,34 @@ def test_one_objective_has_no_front():
     found = from_study(study(objectives=(("magic", "higher"),)))
     assert found.front == []
     assert "What one gets for what" not in html(found)
+
+
+def test_a_long_front_is_drawn_at_equal_distances():
+    assert along(np.arange(100) * 2, 4) == [0, 66, 132, 198]
+    assert along(np.arange(3), 30) == [0, 1, 2]
+    assert along(np.empty(0, np.int64)) == []
+    rng = random.Random(2)
+    trials = [encoder(rng, i) for i in range(400)]
+    flat = [
+        Trial(
+            t.number,
+            t.architecture,
+            "ok",
+            {"magic": 1.0 * i, "params": 1.0 * i},
+            1.0 * i,
+            (1.0 * i, -1.0 * i),
+        )
+        for i, t in enumerate(trials)
+    ]
+    study = Study(Question("bert_encoder", (("magic", "higher"), ("params", "lower"))), flat)
+    found, whole = from_study(study), len(study.front())
+    assert whole > 200
+    assert len(found.front) == FRONT
+    assert {found.front[0].number, found.front[-1].number} == {399, study.front()[-1].number}
+    said = html(found)
+    assert f"{whole} of {whole} are not beaten in both values; " in said
+    assert "A click on a large one leads to its drawing." in said
+    assert f"{FRONT} of them, evenly along it, are listed and drawn" in said
 
 
 def test_a_score_that_counts_parameters_is_said_to():

@@ -104,7 +104,13 @@ def _searched(found: Findings) -> Sequence[str]:
         return [counts, tag("p", "No trial was good.")]
     best = html_table(trial_table(found.study, found.leaders), "The best")
     winner = found.leaders[0].architecture
-    return [counts, best, *pieces.figures(found), tag("h3", "The winner"), drawing(winner, found.space)]
+    return [
+        counts,
+        best,
+        *pieces.figures(found, linked=False),
+        tag("h3", "The winner"),
+        drawing(winner, found.space),
+    ]
 
 
 def _agreement(records: Sequence[dict[str, Any]]) -> Table:

@@ -18,7 +18,7 @@ from untrained.core.metric import Better
 from untrained.core.space import Space
 from untrained.core.study import Question, Study, Trial
 from untrained.core.traits import blocks
-from untrained.studies.digest import undominated
+from untrained.studies.digest import Integers, undominated
 from untrained.studies.overview import Overview, Points, summary
 from untrained.studies.store import Store
 
@@ -77,10 +77,18 @@ def from_store(
 ) -> Findings:
     """What a store says so far, also while somebody writes to it. Raises BadStore for what is none."""
     with Store(location, study=study) as log:
-        found, points = summary(log, best=BEST, front=FRONT)
+        found, points = summary(log, best=BEST, front=0)
+        front = sampled(log, found.question, points, along(points.front))
         few = some(len(points.numbers), seed)
         sample = sampled(log, found.question, points, few)
-    return gathered(found, found.study, points, sample, found.leaders, found.points, again, seed)
+    return gathered(found, found.study, points, sample, found.leaders, front, again, seed)
+
+
+def along(front: Integers, most: int = FRONT) -> list[int]:
+    """Rows of the front to draw: all, or `most` of them at equal distances, both ends included."""
+    picked = np.linspace(0, len(front) - 1, min(len(front), most)).round().astype(int)
+    found: list[int] = front[picked].tolist()
+    return found
 
 
 def sampled(log: Store, question: Question, points: Points, few: Sequence[int]) -> list[Trial]:
@@ -95,7 +103,7 @@ def from_study(study: Study, *, again: Again | None = None, seed: int = 0, matte
     goals = len(study.question.objectives)
     scores = np.array([t.scores for t in good], float).reshape(len(good), goals)
     points = Points(np.array([t.number for t in good], np.int64), scores, undominated(scores))
-    front = [good[i] for i in points.front[:FRONT].tolist()]
+    front = [good[i] for i in along(points.front)]
     sample = [good[i] for i in some(len(good), seed)]
     return gathered(study, "", points, sample, good[:BEST], front, again, seed, matter=matter)
 

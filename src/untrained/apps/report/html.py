@@ -14,14 +14,15 @@ from untrained.apps.report.figures.architecture import drawing
 from untrained.apps.report.figures.axes import Axis, wide
 from untrained.apps.report.figures.marks import html_table, listed, tag, words
 from untrained.apps.report.figures.plot import Point
-from untrained.apps.report.findings import Findings, own_value, unit_of
+from untrained.apps.report.findings import Findings, along, own_value, size, unit_of
 from untrained.apps.report.page import page
-from untrained.apps.report.study import FRONT, again, asked, happened, title, winner, worth
+from untrained.apps.report.study import again, asked, happened, title, winner, worth
 from untrained.apps.report.table import Column, number, share, table
 from untrained.core.effects import Effects
 from untrained.core.statistics import spearman_rho
 from untrained.core.study import Trial
 
+MARKS = 200  # points of a front that are marked
 PACKAGES = ("untrained", "torch", "numpy", "transformers")
 
 
@@ -96,32 +97,40 @@ def _card(found: Findings, trial: Trial, *, link: bool = True) -> str:
     return tag("section", inside, class_="card", id=f"a-{arch.id}" if link else None)
 
 
-def figures(found: Findings) -> Iterable[str]:
-    """Front, size and progress, as far as there is something to draw."""
+def figures(found: Findings, *, linked: bool = True) -> Iterable[str]:
+    """Front, size and progress, as far as there are any; `linked` to the drawings beside them."""
     if not len(found.points.numbers):
         return [tag("p", "There is nothing to draw: no trial was good.")]
-    made = [_pareto(found)] if len(found.question.objectives) > 1 else []
-    return [*made, size_figure(found, lambda t: f"#a-{t.architecture.id}"), _progress(found)]
+    made = [_pareto(found, linked)] if len(found.question.objectives) > 1 else []
+    sizes = size_figure(found, lambda t: f"#a-{t.architecture.id}" if linked else "")
+    return [*made, sizes, _progress(found)]
 
 
-def _pareto(found: Findings) -> str:
+def _pareto(found: Findings, linked: bool) -> str:
     """The first objective against the second."""
     (y, above), (x, across) = found.question.objectives[:2]
     points = found.points
     drawn = {t.number: t.architecture.id for t in found.shown}
+    on_front = set(points.numbers[points.front].tolist())
     rows = [
         (int(n), own_value(b, across), own_value(a, above))
         for n, (a, b) in zip(points.numbers, points.scores[:, :2].tolist(), strict=True)
     ]
     dots = [Point(u, v, f"trial {n}") for n, u, v in rows]
-    chosen = [int(n) for n in points.numbers[points.front]]
+    some_of = points.numbers[along(points.front, MARKS)].tolist()
+    chosen = sorted({*some_of, *(n for n in drawn if n in on_front)})
     places = {n: (u, v) for n, u, v in rows}
     front = [
-        Point(*places[n], drawn.get(n, f"trial {n}"), f"#a-{drawn[n]}" if n in drawn else "", f"trial {n}")
+        Point(
+            *places[n],
+            drawn.get(n, f"trial {n}"),
+            f"#a-{drawn[n]}" if n in drawn and linked else "",
+            f"trial {n}",
+        )
         for n in chosen
     ]
     names = [Axis(x, unit_of(x), across, wide(p.x for p in dots)), Axis(y, unit_of(y), above)]
-    return views.pareto(dots, front, *names)
+    return views.pareto(dots, front, *names, front_of=len(points.front))
 
 
 def size_figure(found: Findings, link: Callable[[Trial], str]) -> str:
@@ -133,8 +142,10 @@ def size_figure(found: Findings, link: Callable[[Trial], str]) -> str:
     known = [(n, own_value(t.score or 0.0, better), t) for t, n in pairs]
     rho = spearman_rho([n for n, _, _ in known], [t.score or 0.0 for _, _, t in known])
     dots = [Point(n, v, t.architecture.id, note=f"trial {t.number}") for n, v, t in known]
-    drawn = {t.architecture.id: link(t) for t in found.shown}
-    marked = [Point(p.x, p.y, p.name, drawn[p.name], p.note) for p in dots if p.name in drawn]
+    shown = [(size(t, found.space), own_value(t.score or 0.0, better), t) for t in found.shown]
+    marked = [
+        Point(n, v, t.architecture.id, link(t), f"trial {t.number}") for n, v, t in shown if n is not None
+    ]
     said = (
         f"Spearman's rho of {label} with the number of parameters, over {len(known):,} architectures:"
         f" {rho:.2f} (1: it only counts them; 0: it has nothing to do with size). "
@@ -225,7 +236,8 @@ def _architectures(found: Findings) -> str:
     tables = [html_table(trial_table(found.study, found.leaders), "The best architectures")]
     if found.front:
         whole = len(found.points.front)
-        some = f" The first {FRONT} are listed and drawn." if whole > FRONT else ""
+        few = len(found.front)
+        some = f" {few} of them, evenly along it, are listed and drawn." if whole > few else ""
         said += _paragraphs([f"And {whole:,} that no other beats in every objective.{some}"])
         tables.append(html_table(trial_table(found.study, found.front), "The front"))
     cards = "".join(_card(found, t) for t in found.shown)

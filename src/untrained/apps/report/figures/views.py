@@ -16,21 +16,33 @@ MOST = 3_000  # dots drawn in one plot
 ROWS = 40  # of the table below a plot
 
 
-def pareto(points: Sequence[Point], front: Sequence[Point], x: Axis, y: Axis, *, drawn_of: int = 0) -> str:
+def pareto(
+    points: Sequence[Point], front: Sequence[Point], x: Axis, y: Axis, *, drawn_of: int = 0, front_of: int = 0
+) -> str:
     """Everything that was measured, and what nothing beats in both values.
 
-    `drawn_of` says how many there were before the caller thinned them out.
+    `drawn_of` and `front_of` say how many there were before the caller thinned them out.
     """
     kept, thin = _thin(points, drawn_of)
     ordered = sorted(front, key=lambda p: (p.x, p.y))
     # Where less of x is better, what is reached by x is level until the next of the front, to the right.
     line = [(p.x, p.y) for p in (ordered if x.better == "lower" else reversed(ordered))]
-    said = (
-        f"{len(front):,} of {drawn_of or len(points):,} are not beaten in both values: the marked ones. "
-        f"A click on one leads to its drawing.{thin}"
-    )
+    unbeaten, whole = front_of or len(front), drawn_of or len(points)
+    said = f"{unbeaten:,} of {whole:,} are not beaten in both values{_some(front, front_of)}."
+    said += _clicks(front) + thin
     body = plot(kept, x, y, marked=ordered, line=line, steps=True, said=f"{y.name} against {x.name}")
     return figure("What one gets for what", body, said=said, table=_numbers(ordered, x, y))
+
+
+def _some(front: Sequence[Point], front_of: int) -> str:
+    marked = len(front)
+    return ": the marked ones" if front_of in (0, marked) else f"; {marked:,} of them are marked"
+
+
+def _clicks(front: Sequence[Point]) -> str:
+    linked = sum(bool(p.href) for p in front)
+    which = "one" if linked == len(front) else "a large one"
+    return f" A click on {which} leads to its drawing." if linked else ""
 
 
 def against_size(
