@@ -106,6 +106,8 @@ def test_every_form_says_the_same(run, data, tmp_path):
 WRONG = {
     "no page": (["correlate", "all"], "-o leaderboard.md"),
     "several without a page": (["correlate", "nas_bench_nlp,nas_bench_bert"], "-o leaderboard.md"),
+    "an empty name": (["correlate", ""], "no benchmark is called ''"),
+    "an empty name with a page": (["correlate", "", "-o", "p.md"], "no benchmark is called ''"),
     "an ending that is not ours": (["correlate", "all", "-o", "page.pdf"], ".md, .html, .json"),
     "no ending": (["correlate", "all", "-o", "page"], ".md, .html, .json"),
     "no such folder": (["correlate", "all", "-o", "no/page.md"], "mkdir -p"),
@@ -363,6 +365,15 @@ def test_p_values_are_corrected_for_the_scores_of_the_table(found):
         worst = max(worst, min(1.0, left * record["p"]))
         assert record["p_corrected"] == pytest.approx(worst, abs=1e-5)
         assert record["beats_size"] == (worst <= 0.05 and record["minus_size"] > 0)
+
+
+def test_hard_pairs_are_compared_with_the_plain_order_that_is_best_at_them(found):
+    board = found.boards[0]
+    plain = {r["proxy"]: r["hard_pairs"] for r in board["records"] if r["plain"]}
+    assert plain[board["best_size_hard"]] == max(plain.values())
+    for r in (r for r in board["records"] if not r["plain"] and r["n"] == board["rows"]):
+        assert r["hard_minus_size"] == pytest.approx(r["hard_pairs"] - max(plain.values()), abs=2e-6)
+        assert r["hard_minus_size_low"] <= r["hard_minus_size"] <= r["hard_minus_size_high"]
 
 
 def test_a_score_that_is_surely_worse_than_size_does_not_beat_it():

@@ -4,7 +4,7 @@ import itertools
 import math
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 
 import numpy as np
 import pytest
@@ -21,6 +21,7 @@ from untrained.core.statistics import (
     kendall_tau,
     kendall_tau_a,
     paired_bootstrap,
+    paired_hard_pairs,
     paired_test,
     partial_rho,
     spearman_rho,
@@ -450,6 +451,21 @@ def test_two_equal_scores_are_seldom_told_apart():
         a, b = (quality + rng.normal(size=40) for _ in range(2))
         finds += paired_test(kendall_tau_a, a, b, quality, draws=199).p <= 0.05
     assert finds <= 20  # 5 % of 200 are 10, and chance gives more than 20 once in a thousand times
+
+
+@settings(max_examples=30, deadline=None)
+@given(columns(3, min_size=4), st.integers(0, 5))
+def test_the_paired_test_of_hard_pairs_is_that_of_each_resample(three, seed):
+    a, b, q = three
+    size, cells = 100.0 + np.arange(len(q)), np.arange(len(q)) // 2
+    for clusters in (None, cells):
+        given = {"clusters": clusters, "draws": 20, "seed": seed}
+        quick = paired_hard_pairs(a, b, q, size, 0.02, 0.5, **given)
+        if quick is None:
+            assert hard_pairs(a, q, size, 0.02, 0.5) == (None, 0)
+            continue
+        plain = paired_test(lambda s, t, z: hard_pairs(s, t, z, 0.02, 0.5)[0] or 0.0, a, b, q, size, **given)
+        assert astuple(quick) == pytest.approx(astuple(plain), abs=1e-12)
 
 
 def test_holm_on_paper():

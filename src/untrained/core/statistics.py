@@ -278,9 +278,39 @@ def paired_test(
         values = mine - other
     else:
         values = np.array([difference(*(c[i] for c in columns)) for i in _resamples(rows, draws, seed)])
-    low, high = _quantiles(values, level)
-    rarer = min(np.count_nonzero(values <= 0), np.count_nonzero(values >= 0))
-    return PairedTest(difference(*columns), low, high, min(1.0, 2 * (1 + int(rarer)) / (draws + 1)))
+    return _tested(difference(*columns), values, level)
+
+
+def paired_hard_pairs(
+    score_a: ArrayLike,
+    score_b: ArrayLike,
+    quality: ArrayLike,
+    size: ArrayLike,
+    size_tolerance: float = 0.05,
+    min_gap: float = 0.01,
+    *,
+    clusters: ArrayLike | None = None,
+    draws: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> PairedTest | None:
+    """`paired_test` of the share of `hard_pairs`; None without such pairs.
+
+    A resample without them tells the two scores apart by nothing: its difference is 0.
+    """
+    _check_draws(draws, level)
+    a, b, q, z = _checked(score_a=score_a, score_b=score_b, quality=quality, size=size)
+    shares = [hard_pairs(s, q, z, size_tolerance, min_gap)[0] for s in (a, b)]
+    if shares[0] is None or shares[1] is None:
+        return None
+    with np.errstate(invalid="ignore"):  # inf - inf, as in hard_pairs
+        hard = np.subtract.outer(q, q) > min_gap
+    hard &= np.abs(np.subtract.outer(z, z)) <= size_tolerance * np.maximum.outer(z, z)
+    right = [0.5 * hard * ((s[:, None] > s).astype(float) + (s[:, None] >= s)) for s in (a, b)]
+    times = _times(_clusters(clusters, len(a)), draws, seed)
+    more, pairs = _within(times, right[0] - right[1]), _within(times, hard.astype(float))
+    values = np.divide(more, pairs, out=np.zeros_like(more), where=pairs > 0)
+    return _tested(shares[0] - shares[1], values, level)
 
 
 def holm(p_values: ArrayLike) -> Floats:
@@ -314,6 +344,13 @@ def _clusters(labels: ArrayLike | None, rows: int) -> NDArray[Any]:
     if found.shape != (rows,):
         raise ValueError(f"clusters needs one label for each of the {rows} architectures.")
     return found
+
+
+def _tested(difference: float, values: Floats, level: float) -> PairedTest:
+    """The difference with what its resamples say of it."""
+    low, high = _quantiles(values, level)
+    rarer = int(min(np.count_nonzero(values <= 0), np.count_nonzero(values >= 0)))
+    return PairedTest(difference, low, high, min(1.0, 2 * (1 + rarer) / (len(values) + 1)))
 
 
 def _quantiles(values: Floats, level: float) -> tuple[float, float]:

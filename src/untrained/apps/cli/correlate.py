@@ -109,8 +109,8 @@ def correlate(
     from untrained.core.errors import UsageError
 
     names = split_names(proxy)
-    boards = split_names(benchmark)
-    if output is not None or boards != [benchmark.strip()] or boards == ["all"]:
+    boards = split_names(benchmark) if benchmark.strip() else [benchmark]
+    if output is not None or len(boards) > 1 or boards == ["all"]:
         _page(boards, versus, combine, seeds)
         from untrained.apps.cli._leaderboard import leaderboard
 

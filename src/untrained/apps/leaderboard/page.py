@@ -28,7 +28,8 @@ LEGEND = (
     " same 10,000 resamples. p: two-sided, from these resamples, corrected by Holm's method for the number of"
     " scores compared on the table. beats: yes where p is at most 0.05 and the score is the better one, so"
     " that in a table without any better score a yes would stand once in twenty tables. The best plain order"
-    " is chosen on the same networks, which is in its favour.",
+    " is chosen on the same networks, which is in its favour. hard minus size: points of a hundred hard pairs"
+    " more than the plain order that is best at them, with the 95 % interval of this one comparison.",
     "draws: tau-b of the scores of some networks, chosen by their ids, with their scores from other weights"
     " and another window of the text. texts: the same between two texts, with the same weights. 1.00 is a"
     " score that does not hang on them; empty where it is the same for all of these networks.",
@@ -107,7 +108,8 @@ def _board(board: Record) -> Section:
     text = [
         f"{board['unit']}, {board['better']} is better. {board['rows']:,} rows, {board['networks']:,}"
         f" different networks{_of(board) if chosen else ''}. The best plain order by tau-a is"
-        f" {board['best_size']}; {board['compared']} scores are compared with it."
+        f" {board['best_size']}, by hard pairs {board['best_size_hard']}; {board['compared']} scores are"
+        " compared with them."
         f" {board['repeated'] or 'No'} networks were scored again."
     ]
     if board["not_asked"]:
@@ -123,7 +125,7 @@ def _of(board: Record) -> str:
 
 def _table(records: Sequence[Record]) -> Table:
     titles = [Column("score", left=True), "n", "tau", "rho", "tau-a", "half", "top 10 %", "hard pairs"]
-    titles += ["partial", "minus size", "p", "beats", "draws", "texts", "s/network"]
+    titles += ["partial", "minus size", "p", "beats", "hard minus size", "draws", "texts", "s/network"]
     return table(titles, [_row(r) for r in records])
 
 
@@ -141,12 +143,13 @@ def _row(r: Record) -> list[str]:
         _two(r["partial_rho"]),
     ]
     if r["plain"]:
-        return [*row, "", "", "", "", "", ""]
+        return [*row, "", "", "", "", "", "", ""]
     return [
         *row,
         _with(r["minus_size"], r["minus_size_low"], r["minus_size_high"], sign="+"),
         f"{r['p_corrected']:.3f}",
         "yes" if r["beats_size"] else "no",
+        _points(r["hard_minus_size"], r["hard_minus_size_low"], r["hard_minus_size_high"]),
         _two(r["over_draws"]),
         _two(r["over_texts"]),
         "" if r["seconds_per_arch"] is None else f"{r['seconds_per_arch']:.3f}",
@@ -165,6 +168,15 @@ def _name(name: str, plain: bool) -> str:
 def _two(value: float | None, sign: str = "") -> str:
     """Two digits, without a minus before a zero."""
     return "" if value is None else f"{round(value, 2) + 0.0:{sign}.2f}"
+
+
+def _points(value: float | None, low: float, high: float) -> str:
+    """Shares as points of a hundred."""
+    return "" if value is None else " ".join([_whole(value), f"[{_whole(low)}, {_whole(high)}]"])
+
+
+def _whole(share: float) -> str:
+    return f"{round(100 * share) + 0:+d}"
 
 
 def _with(value: float, low: float, high: float, sign: str = "") -> str:

@@ -50,10 +50,12 @@ def board_record(works: Works, asked: Sequence[Metric]) -> Record:
     scores = [(m, _signed(works.main, m, works)) for m in metrics if m.label not in plain]
     able = [(m, v) for m, v in scores if _distinct(v, truth) >= 3]
     best = max(sorted(plain), key=lambda name: statistics.kendall_tau_a(plain[name], truth.quality))
+    hardest = max(sorted(plain), key=lambda name: _hard(plain[name], truth))
     rows = [{"proxy": n, "plain": True, **_agreement(v, truth)} for n, v in plain.items()]
     own = []
     for m, v in able:
         record = {"proxy": m.label, "plain": False, **_agreement(v, truth), **_versus(v, plain[best], truth)}
+        record |= _hard_versus(v, plain[hardest], truth)
         own.append(record | _again(works, m) | {"seconds_per_arch": works.main.sheet.seconds(called(m))})
     _correct(own)
     return {
@@ -66,6 +68,7 @@ def board_record(works: Works, asked: Sequence[Metric]) -> Record:
         "networks": len(board.archs),
         "whole": board.whole,
         "best_size": best,
+        "best_size_hard": hardest,
         "compared": len(own),
         "repeated": len(works.redrawn.archs),
         "no_number": sorted(m.label for m, v in scores if _distinct(v, truth) < 3),
@@ -117,6 +120,28 @@ def _versus(values: Floats, plain: Floats, truth: Truth) -> Record:
         "minus_size_high": found.high,
         "p": found.p,
     }
+
+
+def _hard(values: Floats, truth: Truth) -> float:
+    return statistics.hard_pairs(values, truth.quality, truth.size, min_gap=truth.gap)[0] or 0.0
+
+
+def _hard_versus(values: Floats, plain: Floats, truth: Truth) -> Record:
+    """The share of hard pairs minus that of the plain order that is best at them."""
+    use = np.isfinite(values)
+    found = statistics.paired_hard_pairs(
+        values[use],
+        plain[use],
+        truth.quality[use],
+        truth.size[use],
+        min_gap=truth.gap,
+        clusters=truth.ids[use],
+        draws=DRAWS,
+    )
+    names = ("hard_minus_size", "hard_minus_size_low", "hard_minus_size_high")
+    if found is None:
+        return dict.fromkeys(names)
+    return dict(zip(names, (found.difference, found.low, found.high), strict=True))
 
 
 def _correct(records: list[Record]) -> None:
