@@ -10,6 +10,8 @@ from typing import Any
 from untrained.apps.training import train
 from untrained.core.errors import UntrainedError, UsageError
 from untrained.core.files import whole
+from untrained.core.named import construct
+from untrained.core.space import Space
 from untrained.core.study import Study, Trial
 from untrained.training.curve import Line
 from untrained.training.data.tokenizer import FILE as TOKENIZER
@@ -68,6 +70,7 @@ def finals(
     chosen = study.distinct()[:top]
     if top < 1 or not chosen:
         raise UsageError(f"top={top} of {len(study.distinct()):,} good trials; there is none to train")
+    space: Space = construct("space", study.question.space)
     place = Folder(out, resume=resume)
     found: list[Final] = []
     for i, trial in enumerate(chosen):
@@ -80,6 +83,7 @@ def finals(
         try:
             trained = train(
                 trial.architecture,
+                space=space,
                 out=own,
                 resume=resume,
                 minutes=None if minutes is None else minutes / len(chosen),

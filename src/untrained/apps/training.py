@@ -79,6 +79,7 @@ def train(
     data: str | None = None,
     held_out: float = HELD_OUT,
     tokenizer: str | Path | None = None,
+    space: Space | None = None,
     scale: str = "paper",
     out: str | Path | None = None,
     resume: bool = False,
@@ -90,9 +91,9 @@ def train(
 ) -> Trained:
     """Trains an architecture, an `nn.Module` or a Hugging Face model, and returns it with its marks.
 
-    `what` is an Architecture (built at `scale`, such as "paper:width=64"; its vocabulary is that of the
-    tokenizer unless the scale says another), a module that maps tokens
-    (B, T) to logits (B, T, V) (trained in place), a configuration object, or the path of a model directory or
+    `what` is an Architecture (of `space`, where that has options; built at `scale`, such as "paper:width=64",
+    with the vocabulary of the tokenizer unless the scale says another), a module that maps tokens (B, T) to
+    logits (B, T, V) (trained in place), a configuration object, or the path of a model directory or
     config.json. `recipe` is a name with settings, "causal_lm:steps=300,peak_lr=1e-3". `text` is a UTF-8 file,
     its last `held_out` share kept for examination unless `validation` is another file; without one, English
     that Python ships. A classifier reads labelled texts there: JSON lines or CSV. `data` names a Hugging Face
@@ -108,10 +109,13 @@ def train(
     check_device(device)
     if threads < 1:
         raise UsageError(f"threads={threads}; take 1 or more")
-    words = tokenizer_named(tokenizer if tokenizer is not None else _own_tokenizer(what))
+    if isinstance(what, Architecture) and space is None:
+        space = construct("space", what.space)
+    words = tokenizer_named(tokenizer if tokenizer is not None else _own_tokenizer(what, space))
     read = Source(text, validation, data, held_out).read(chosen, words)
-    scale = _scale(what, scale, words)
-    model = network(what, chosen, scale, read)
+    if space is not None and scale.partition(":")[0] == "paper":
+        scale = trained_scale(space, scale, words.vocabulary)
+    model = network(what, chosen, read, space=space, scale=scale)
     chosen.check(read, model)
     folder = None if out is None else Folder(out, resume=resume)
     about: dict[str, Any] = {"what": _identity(what, scale), "tokenizer": words.name}
@@ -144,28 +148,28 @@ def recipe_named(recipe: str | TrainingRecipe) -> TrainingRecipe:
     return found
 
 
-def network(what: object, recipe: TrainingRecipe, scale: str, data: Language | Labelled) -> nn.Module:
+def network(
+    what: object,
+    recipe: TrainingRecipe,
+    data: Language | Labelled,
+    *,
+    space: Space | None = None,
+    scale: str = "paper",
+) -> nn.Module:
     """The network that is trained; random weights depend on the recipe's seed alone."""
     luck, words = generator(recipe.seed), data.tokenizer
     labels = data.labels if isinstance(data, Labelled) else None
     if not isinstance(what, Architecture | nn.Module):
         return headed(what, recipe.task, luck, labels=labels, pad=words.pad)
     if isinstance(what, Architecture):
-        space: Space = construct("space", what.space)
-        space.validate(what)
-        made = space.build(what, scale=scale, generator=luck)
+        place: Space = space or construct("space", what.space)
+        place.validate(what)
+        made = place.build(what, scale=scale, generator=luck)
     else:
         made = what
     if labels is None or hasattr(made, "save_pretrained"):
         return made
     return Classifier(made, len(labels), fill=words.pad or 0, generator=luck)
-
-
-def _scale(what: object, scale: str, words: Tokenizer) -> str:
-    """The scale of an architecture's network; that of paper has the tokenizer's vocabulary unless typed."""
-    if not isinstance(what, Architecture) or scale.partition(":")[0] != "paper":
-        return scale
-    return trained_scale(construct("space", what.space), scale, words.vocabulary)
 
 
 def _timed(
@@ -186,11 +190,12 @@ def _timed(
     return replace(recipe, steps=max(1, int(60 * minutes / (step + exam / recipe.eval_every))))
 
 
-def _own_tokenizer(what: object) -> Path | None:
-    """The tokenizer of a model directory, where it has one."""
-    if not isinstance(what, str | Path):
+def _own_tokenizer(what: object, space: Space | None) -> Path | None:
+    """The tokenizer of a model directory, or of the one that a space cuts; None where there is none."""
+    named = what if isinstance(what, str | Path) else getattr(space, "path", "")
+    if not named:
         return None
-    place = Path(what).expanduser()
+    place = Path(named).expanduser()
     place = place if place.is_dir() else place.parent
     return place if (place / FILE).is_file() else None
 

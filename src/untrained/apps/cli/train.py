@@ -11,6 +11,7 @@ from untrained.apps.cli._finals import going_on, ranking
 from untrained.apps.cli._options import Device, Json, Space, StudyName
 
 if TYPE_CHECKING:
+    from untrained.core.space import Space as SearchSpace
     from untrained.training.trainer import Trained
 
 
@@ -140,7 +141,8 @@ def train(
     if top is not None:
         ranking(model, study, top, asked, json)
         return
-    found = _trained(_what(model, arch, space), **asked)
+    what, place = _what(model, arch, space)
+    found = _trained(what, space=place, **asked)
     if json:
         print_record(_record(found))
         return
@@ -150,8 +152,8 @@ def train(
     print(f"\nkept:  {shlex.quote(str(found.folder))}")
 
 
-def _what(model: str | None, arch: str | None, space: str | None) -> object:
-    """What is to be trained."""
+def _what(model: str | None, arch: str | None, space: str | None) -> tuple[object, SearchSpace | None]:
+    """What is to be trained, and the space of an architecture."""
     from untrained.apps.cli._inputs import architectures
     from untrained.core.errors import UsageError
 
@@ -161,11 +163,11 @@ def _what(model: str | None, arch: str | None, space: str | None) -> object:
             "  an architecture: untrained sample gpt_decoder > one.jsonl; untrained train --arch one.jsonl"
         )
     if arch is None:
-        return model
-    found = architectures(arch, space)[1]
+        return model, None
+    place, found = architectures(arch, space)
     if len(found) > 1:
         raise UsageError(f"{arch} holds {len(found):,} architectures, and one is trained at a time")
-    return found[0]
+    return found[0], place
 
 
 def _trained(what: object, **asked: Any) -> Trained:
