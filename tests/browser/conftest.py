@@ -108,23 +108,33 @@ def _found(*names: str) -> str | None:
     return next((path for name in names if (path := shutil.which(name))), None)
 
 
-@pytest.fixture(scope="session")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Selenium's driver of one headless Chromium with a profile of its own."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    from selenium.webdriver.chrome.service import Service
-
+def launched(profile: Path) -> Any:
+    """Selenium's driver of a headless Chromium, or the reason why there is none."""
+    try:
+        from selenium import webdriver
+        from selenium.webdriver.chrome.service import Service
+    except ImportError:
+        return "selenium is not installed"
     program, driver = _found("chromium", "chromium-browser", "google-chrome"), _found("chromedriver")
     if program is None or driver is None:
-        pytest.skip("no Chromium with its driver: apt-get install chromium chromium-driver")
+        return "no Chromium with its driver: apt-get install chromium chromium-driver"
     options = webdriver.ChromeOptions()
     options.binary_location = program
     for flag in FLAGS:
         options.add_argument(flag)
-    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
+    options.add_argument(f"--user-data-dir={profile}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     made = webdriver.Chrome(options=options, service=Service(executable_path=driver))
     made.set_script_timeout(60)
+    return made
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Selenium's driver of one headless Chromium with a profile of its own."""
+    made = launched(tmp_path_factory.mktemp("chromium"))
+    if isinstance(made, str):
+        pytest.skip(made)
     try:
         yield made
     finally:
