@@ -10,6 +10,10 @@ import untrained
 
 # Modules of which the whole point is an extra, and what they ask for first.
 EXTRAS = {"untrained.apps.dashboard.app": "starlette", "untrained.apps.dashboard.pages": "jinja2"}
+EXTRAS |= {
+    f"untrained.nn.hf.{name}": "transformers"
+    for name in ("as_decoder", "as_encoder", "as_rnn", "models", "shell")
+}
 
 names = [m.name for m in pkgutil.walk_packages(untrained.__path__, "untrained.")]
 for name in names:
