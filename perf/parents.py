@@ -39,6 +39,8 @@ SHAPE = {
     "intermediate_size": 384,
     "tie_word_embeddings": True,
 }
+CLEARLY = 0.05  # nats a byte below counting pairs
+STEPS = {"gpt2": 900}  # positions that are learned take longer
 RECIPE = "causal_lm:steps={steps},batch=4,length=128,peak_lr={lr},eval_every=100,eval_windows=32"
 
 
@@ -87,21 +89,21 @@ def main() -> None:
     parser.add_argument("--held-out", default="text/wikitext2_test.txt")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--only", choices=["llama", "qwen3", "gpt2"], action="append")
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, help="for all; else 400, and 900 for gpt2")
     parser.add_argument("--lr", type=float, default=3e-3)
     asked = parser.parse_args()
     torch.set_num_threads(1)
     names = asked.only or list(configurations())
     for name in names:
         text, held = asked.data / asked.train, asked.data / asked.held_out
-        found = made(name, asked.output, text, held, asked.steps, asked.lr)
+        found = made(name, asked.output, text, held, asked.steps or STEPS.get(name, 400), asked.lr)
         marks, counted = found["marks"], found["baselines"]
         print(
             f"{name}: {found['params']:,} parameters, {found['step']} steps, {found['seconds']:.0f} s;"
             f" held out {marks['loss']:.3f} nats a byte, pairs {counted['bigram']:.3f},"
             f" single bytes {counted['unigram']:.3f}"
         )
-        if not marks["loss"] < 0.95 * counted["bigram"]:
+        if not marks["loss"] < counted["bigram"] - CLEARLY:
             raise SystemExit(f"{name} does not clearly beat counting pairs of bytes; train it for longer")
 
 

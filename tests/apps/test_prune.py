@@ -27,6 +27,7 @@ SMALL = ("--trials", 6, "--sequences", 4, "--length", 32)
 def parent(tmp_path_factory):
     folder = saved(tmp_path_factory.mktemp("models") / "qwen3", "qwen3")
     (folder / "tokenizer.json").write_text(tokenizer_json())
+    (folder / "checkpoint.safetensors").write_bytes(bytes(10**6))  # as a training leaves one behind
     return folder
 
 
@@ -56,6 +57,7 @@ def test_a_budget_in_and_a_model_out(run, parent, tmp_path):
     count = sum(w.numel() for w in model.parameters())
     assert record["after"]["params"] == count <= 0.7 * record["before"]["params"]
     assert record["after"]["file_bytes"] == (out / "model.safetensors").stat().st_size
+    assert record["before"]["file_bytes"] == (parent / "model.safetensors").stat().st_size
     assert record["after"]["file_bytes"] < 0.75 * record["before"]["file_bytes"]
     assert record["before"]["peak_bytes"] > 5e7
     assert (out / "tokenizer.json").read_text() == tokenizer_json()

@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "nn"))
-from pretrained_parents import saved
+from pretrained_parents import KINDS, saved
 
 from untrained.core.architecture import Architecture
 from untrained.core.errors import InvalidArchitecture, UnknownName, UsageError
@@ -175,3 +175,11 @@ def test_the_uniform_one_takes_from_every_layer_alike(folder):
     arch = space.uniform()
     assert len(set(arch.heads)) == 1
     assert max(arch.inner) - min(arch.inner) <= 4
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_there_is_a_uniform_one_at_every_usual_size(kind, tmp_path):
+    folder = str(saved(tmp_path / kind, kind))
+    for share in (0.75, 0.8, 0.9):
+        space = made(folder, low=share - 0.06, high=share)
+        space.validate(space.uniform())

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from untrained.nn.adapters.sources import quiet
+from untrained.nn.pretrained.checkpoint import Checkpoint
 from untrained.nn.pretrained.parent import Parent
 
 SHARD = 2 * 10**9  # bytes of a file of weights; as much is in memory while it is written
@@ -75,8 +76,8 @@ def _shards(
 
 
 def size_on_disk(folder: Path) -> int:
-    """Bytes of the weights of a model directory."""
-    return sum(p.stat().st_size for p in folder.glob("*.safetensors"))
+    """Bytes of the weights of a model directory; other safetensors that may lie there do not count."""
+    return sum(path.stat().st_size for path in Checkpoint(folder).files)
 
 
 def beside(parent: Parent) -> list[Path]:

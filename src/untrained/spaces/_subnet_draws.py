@@ -141,21 +141,24 @@ class Draws:
     # --- fixed ones --------------------------------------------------------------------------------
 
     def uniform(self) -> Lists:
-        """All layers alike, the largest that is not above the window; raises UsageError where all are."""
+        """All layers alike, heads and channels cut as evenly as the window lets them be.
+
+        Raises UsageError where no such sub-network is in the window.
+        """
         w, layers = self.widths, self.widths.geometry.layers
-        best: tuple[int, Lists] | None = None
+        found: list[tuple[float, Lists]] = []
         for heads in w.heads:
-            for inner in w.inner:
-                lists = [heads] * layers, [inner] * layers
-                size = w.params(*lists)
-                even = abs(heads / w.heads[-1] - inner / w.inner[-1])
-                # Of those near the top of the window the one that takes from heads and channels alike.
-                worth = -round(1e3 * (self.high - size) / self.high) - round(1e3 * even)
-                if size <= self.high and (best is None or worth > best[0]):
-                    best = worth, lists
-        if best is None:
-            raise UsageError(f"llm_subnet: with all its layers no sub-network has {self.high:,} parameters")
-        return self._trimmed(*best[1])
+            below = [i for i in w.inner if w.params([heads] * layers, [i] * layers) <= self.high]
+            if not below:
+                continue
+            lists = self._trimmed([heads] * layers, [below[-1]] * layers)
+            if self._off(*lists) == 0:
+                found.append((abs(heads / w.heads[-1] - below[-1] / w.inner[-1]), lists))
+        if not found:
+            raise UsageError(
+                f"llm_subnet: with all layers alike none has {self.low:,} to {self.high:,} parameters"
+            )
+        return min(found, key=lambda pair: pair[0])[1]
 
     def _trimmed(self, heads: list[int], inner: list[int]) -> Lists:
         """Channels added layer by layer from the first, while there is room in the window."""

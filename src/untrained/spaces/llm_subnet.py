@@ -102,10 +102,6 @@ class LlmSubnet(Space):
         self.low, self.high = (round(b * g.params) if b <= 1 else round(b) for b in (low, high))
         self.draws = Draws(self.widths, self.low, self.high)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Without what can be read again, so that it travels to other processes quickly."""
-        return {k: v for k, v in self.__dict__.items() if k not in ("parent", "ranked_on", "calibration")}
-
     # --- the parent --------------------------------------------------------------------------------
 
     @property

@@ -23,25 +23,24 @@ import json, resource, sys, torch
 {ours}from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, {auto}
 
-def resident():
+def memory(what):
+    # getrusage tells of the process that started this one too
     try:
-        with open("/proc/self/statm") as file:
-            return int(file.read().split()[1]) * resource.getpagesize()
-    except OSError:
-        return peak()
-
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        with open("/proc/self/status") as file:
+            return next(1024 * int(line.split()[1]) for line in file if line.startswith(what))
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 torch.set_num_threads(1)
 config = AutoConfig.from_pretrained(sys.argv[1], local_files_only=True)
 {auto}._model_mapping[type(config)]  # the family's code is loaded before memory is looked at
-before = resident()
+before = memory("VmRSS")
 model = {auto}.from_pretrained(sys.argv[1], local_files_only=True, dtype=torch.float32).eval()
 with torch.inference_mode():
     logits = model(load_file(sys.argv[2])["tokens"]).logits
 save_file({{"logits": logits.float().contiguous()}}, sys.argv[3])
-print(json.dumps({{"peak_bytes": peak(), "model_bytes": max(0, peak() - before)}}))
+peak = memory("VmHWM")
+print(json.dumps({{"peak_bytes": peak, "model_bytes": max(0, peak - before)}}))
 """
 
 
