@@ -51,15 +51,32 @@ def check_vocabulary(tokenizer: Tokenizer, model: nn.Module, length: int) -> Non
         )
 
 
+def _device(model: nn.Module) -> torch.device:
+    """Where a model is; raises UsageError for one without weights."""
+    weight = next(model.parameters(), None)
+    if weight is None:
+        raise UsageError(f"{type(model).__name__} has no weights to train")
+    return weight.device
+
+
 def check_causal(model: nn.Module, length: int) -> None:
     """Raises UsageError for a model that sees later tokens: it would read the answer."""
-    tokens = torch.zeros(2, min(length, 8), dtype=torch.long, device=next(model.parameters()).device)
+    tokens = torch.zeros(2, min(length, 8), dtype=torch.long, device=_device(model))
     tokens[1, -1] = 1
     training = model.training
     model.eval()
-    with torch.inference_mode():
-        first, second = logits(model(tokens)).float()[:, :-1]
-    model.train(training)
+    try:
+        with torch.inference_mode():
+            first, second = logits(model(tokens)).float()[:, :-1]
+    except UsageError:
+        raise
+    except Exception as error:  # somebody's module may raise anything
+        raise UsageError(
+            f"{type(model).__name__} does not map tokens (B, T) to logits (B, T, V): {type(error).__name__}:"
+            f" {str(error).partition(chr(10))[0]}"
+        ) from error
+    finally:
+        model.train(training)
     if first.numel() and float((first - second).abs().max()) > 1e-5 * float(first.abs().max()):
         raise UsageError(
             f"{type(model).__name__} sees the tokens that follow, so it cannot be trained to tell them.\n"

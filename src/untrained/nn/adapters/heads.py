@@ -19,7 +19,7 @@ def config_of(what: object) -> Any:
         if hasattr(what, "model_type") and hasattr(what, "to_dict"):
             return what
         raise UsageError(
-            f"a {type(what).__name__} is nothing that can be trained.\n"
+            f"an object of type {type(what).__name__} cannot be trained.\n"
             "  what can: an Architecture, an nn.Module, a Hugging Face configuration object, or the path of a"
             " model directory or config.json"
         )
