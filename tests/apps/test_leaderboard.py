@@ -241,12 +241,19 @@ def test_a_page_of_what_is_kept_measures_nothing(run, wrong, data, tmp_path, ask
     assert (board["networks"], board["whole"], board["repeated"]) == (5, 7, 5)
     assert {r["proxy"] for r in board["records"] if not r["plain"]} == set(PROXIES[:2])
     assert "swap" in board["not_asked"]
+    assert "5 different networks of 7, those with the smallest ids." in found.markdown()
     wanted = leaderboard(data=data, proxies=PROXIES[:2], scores=scores, limit=5)
     assert wanted.boards[0]["records"] == board["records"]
     page = tmp_path / "page.md"
     run("correlate", "all", "--data", data, "--kept", "--scores", scores, "-o", page)
     assert page.read_text() == found.markdown()
     assert "no such folder" in wrong("correlate", "all", "--data", data, "--kept", "-o", page)
+    table = scores / "nas_bench_nlp.csv"
+    lines = table.read_text().splitlines()
+    least = min(line[:16] for line in lines[1:])
+    table.write_text("\n".join(line for line in lines if not line.startswith(least)) + "\n")
+    fewer = leaderboard(data=data, scores=scores, measure=False)
+    assert "4 different networks of 7. The best plain" in fewer.markdown()
     for name in ("csv", "json"):
         (scores / f"nas_bench_nlp.{name}").unlink()
     said = wrong("correlate", "all", "--data", data, "--kept", "--scores", scores, "-o", page)

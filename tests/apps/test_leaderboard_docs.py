@@ -34,6 +34,13 @@ def test_the_records_hold_statistics_and_no_table():
         assert all(isinstance(v, str | int | float | None) for r in board["records"] for v in r.values())
 
 
+def _room(number, text):
+    """How far a number may be off: rounding moves the last digits, and shares by two of a hundred."""
+    if "." in number.group():
+        return 0.02
+    return 2.0 if text.startswith(" %", number.end()) or number.group()[0] in "+-" else 0.0
+
+
 def apart(page):
     """A page as its words, and its numbers with how far each may be off; seconds are left out."""
     lines = []
@@ -41,13 +48,7 @@ def apart(page):
         head, _, seconds = line.removesuffix("|").rpartition("|")
         lines.append(head if head.count("|") > 10 and NUMBER.fullmatch(seconds.strip()) else line)
     text = "\n".join(lines)
-    numbers = [
-        (
-            float(m.group().replace(",", "")),
-            0.02 if "." in m.group() else 2.0 * text.startswith(" %", m.end()),
-        )
-        for m in NUMBER.finditer(text)
-    ]
+    numbers = [(float(m.group().replace(",", "")), _room(m, text)) for m in NUMBER.finditer(text)]
     return NUMBER.sub("#", text), numbers
 
 

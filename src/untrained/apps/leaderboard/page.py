@@ -120,7 +120,7 @@ def _board(board: Record) -> Section:
 
 
 def _of(board: Record) -> str:
-    return f" of {board['whole']:,}, those with the smallest ids"
+    return f" of {board['whole']:,}{', those with the smallest ids' if board['by_id'] else ''}"
 
 
 def _table(records: Sequence[Record]) -> Table:

@@ -67,6 +67,7 @@ def board_record(works: Works, asked: Sequence[Metric]) -> Record:
         "rows": len(board.rows),
         "networks": len(board.archs),
         "whole": board.whole,
+        "by_id": board.by_id,
         "best_size": best,
         "best_size_hard": hardest,
         "compared": len(own),

@@ -40,15 +40,17 @@ class Board:
     """those with the truth, of the networks that are compared"""
     whole: int
     """networks that have the truth"""
+    by_id: bool = True
+    """whether those that are compared are the ones with the smallest ids"""
 
     @property
     def archs(self) -> list[Architecture]:
-        """The networks that are compared, each once."""
-        return list(dict.fromkeys(r.architecture for r in self.rows if r.architecture is not None))
+        """The networks that are compared, each once, by id: so a run that was stopped has the smallest."""
+        return sorted({r.architecture for r in self.rows if r.architecture is not None}, key=lambda a: a.id)
 
     def again(self) -> list[Architecture]:
         """Those that are scored again, chosen by their ids alone."""
-        return _first_by_id(self.archs, REPEATED)
+        return self.archs[:REPEATED]
 
     def other(self, *, draw: int = 0, text: Corpus | None = None) -> Lab:
         """The same with another draw of weights, or another text."""
@@ -56,7 +58,9 @@ class Board:
 
     def only(self, ids: Container[str]) -> Board:
         """The same, of these networks alone."""
-        return replace(self, rows=tuple(r for r in self.rows if r.architecture and r.architecture.id in ids))
+        rows = tuple(r for r in self.rows if r.architecture and r.architecture.id in ids)
+        kept = len({r.architecture for r in rows})
+        return replace(self, rows=rows, by_id=all(a.id in ids for a in self.archs[:kept]))
 
     def fit(self, metrics: Sequence[Metric]) -> list[Metric]:
         """The metrics that are asked: on a table of many networks those that take no pass."""
