@@ -133,10 +133,11 @@ def _documented(name: str, thing: Any) -> list[str]:
     parts += [_prose(doc)] if doc else []
     if inspect.isclass(thing):
         for method, function in vars(thing).items():
-            if not method.startswith("_") and (
-                inspect.isfunction(function) or isinstance(function, property)
+            if (
+                not method.startswith("_")
+                and (inspect.isfunction(function) or isinstance(function, property))
+                and (said := inspect.getdoc(function))
             ):
-                said = inspect.getdoc(function) or ""
                 parts.append(f"**`{method}`** {_cell(said.split(chr(10) * 2)[0])}")
     return parts
 
@@ -146,6 +147,7 @@ def _shortened(signature: inspect.Signature) -> str:
     said = re.sub(
         r"\b(?:untrained|collections|pathlib|random|typing)\.(?:\w+\.)*(?=[A-Z])", "", str(signature)
     )
+    said = re.sub(r"(: |-> )'([^']*)'", r"\1\2", said)  # annotations that are kept as text
     if len(said) <= 80:
         return said
     inside, _, returns = said[1:].rpartition(")")

@@ -166,7 +166,7 @@ def test_names_that_are_scripts_are_shown_and_not_run(browser: Any, tmp_path: Pa
         until(lambda: title(browser)() == "Searches")
         browser.driver.find_element("css selector", ".studies a").click()
         until(lambda: title(browser)() == mark)
-        browser.driver.find_element("css selector", "td.id a").click()
+        browser.run("arguments[0].click()", browser.driver.find_element("css selector", "td.id a"))
         until(lambda: "/trial" in browser.driver.current_url)
         assert mark in browser.run("return document.body.textContent")
         assert browser.driver.title != "bad"

@@ -216,7 +216,8 @@ class Live:
     def _ids(self) -> npt.NDArray[np.uint64]:
         def find() -> npt.NDArray[np.uint64]:
             with self._lock:
-                return np.unique(self.digest.measured()[0])
+                ids = np.sort(self.digest.measured()[0])  # np.unique would hash them: 30 times slower
+            return ids[np.r_[True, ids[1:] != ids[:-1]]] if len(ids) else ids
 
         return self.kept("ids", find)
 
