@@ -20,10 +20,12 @@ from untrained.studies.store import Store, load
 DATA = Path(__file__).parents[2] / ".." / "shared" / "data"
 
 
-def stored(path: Path, score: Callable[[Architecture, Random], float], n: int = 160, **asked) -> Path:
-    """A study of encoders with scores of our own."""
-    rng, space = Random(0), construct("space", "bert_encoder")
-    question = Question("bert_encoder", (("magic", "higher"),), strategy="random_search", **asked)
+def stored(
+    path: Path, score: Callable[[Architecture, Random], float], n: int = 160, name: str = "bert_encoder"
+) -> Path:
+    """A study with scores of our own."""
+    rng, space = Random(0), construct("space", name)
+    question = Question(name, (("magic", "higher"),), strategy="random_search")
     with Store(path, write=True) as log:
         log.append("question", events.question_body(question))
         for i in range(n):
@@ -91,6 +93,21 @@ def test_where_there_is_nothing_it_says_so(run, tmp_path):
     told = run("reduce", path, "-o", out, code=1).stderr
     assert "no smaller space was found" in told
     assert not out.exists()
+
+
+def test_cells_are_held_within_bounds(run, tmp_path):
+    traits = construct("space", "rnn_cell").traits
+    path = stored(
+        tmp_path / "cells.db",
+        lambda a, rng: rng.gauss(0, 0.3) - traits(a)["count linear"],
+        name="rnn_cell",
+    )
+    out = tmp_path / "space.json"
+    said = run("reduce", path, "-o", out).stdout
+    assert "count linear: 1 to 2." in said
+    assert "of random architectures lie in it" in said
+    drawn = [Architecture.from_json(line) for line in run("sample", out, "-n", 8).stdout.splitlines()]
+    assert all(traits(a)["count linear"] <= 2 for a in drawn)
 
 
 def test_in_python(planted):
