@@ -14,6 +14,7 @@ EXTRAS |= {
     f"untrained.nn.hf.{name}": "transformers"
     for name in ("as_decoder", "as_encoder", "as_rnn", "models", "shell")
 }
+EXTRAS["untrained.apps.dashboard.content"] = "jinja2"
 
 names = [m.name for m in pkgutil.walk_packages(untrained.__path__, "untrained.")]
 for name in names:

@@ -118,9 +118,8 @@ def export(
         )
         text = card(found, made, cached=form.cached, seed=seed, licence=licence, name=place.name)
         (part / "README.md").write_text(text, encoding="utf-8")
-        mode = (
-            (part / "README.md").stat().st_mode
-        )  # what new files have here; some writers make theirs private
+        # Some writers make their files private; all get the mode that new files have here.
+        mode = (part / "README.md").stat().st_mode
         for file in part.iterdir():
             file.chmod(mode)
     return made
