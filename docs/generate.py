@@ -33,7 +33,11 @@ GUIDES = {
     "guides/train-and-export.md": "Train and export the winner",
 }
 FIRST = {"index.md": "Start in five minutes", "trust.md": "Can I trust it?", "peers.md": "Beside its peers"}
-MEASURED = {"leaderboard.md": "Leaderboard", "strategies.md": "Strategies compared"}
+MEASURED = {
+    "leaderboard.md": "Leaderboard",
+    "strategies.md": "Strategies compared",
+    "labels.md": "What labels buy",
+}
 
 
 def pages() -> dict[str, str]:

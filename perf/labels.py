@@ -241,7 +241,7 @@ predictor (penalty, scores of labels, gate or none) and the prior of cells were 
 each table; some 400 forms were tried there, most of them alike. The other half was looked at when the form
 stood, and nothing was changed after; but one run over all cells with a smaller penalty (1), which did harm
 from the encoding alone, had sent us back to the chosen half before. Labels may come from both halves.
-The priors are older: their cards say on which of these networks they were chosen, and and
+The priors are older: their cards say on which of these networks they were chosen, and `gated_memory` and
 `rank_and_reuse` have seen some networks of the kept halves.
 
 ## What it comes to
