@@ -55,7 +55,7 @@ def test_a_configuration_becomes_an_ordinary_model(run, tmp_path, config, text):
     transformers = pytest.importorskip("transformers")
     out = tmp_path / "out"
     said = run("train", config(GPT2), "--text", text, "-r", f"causal_lm:{SHORT}", "-o", out).stdout
-    for word in ("this model, step", "untrained", "unigram", "bigram", "perplexity"):
+    for word in ("this model, step", "before training", "unigram", "bigram", "perplexity"):
         assert word in said
     assert max(map(len, said.replace(str(out), "OUT").splitlines())) <= 80
     model = transformers.AutoModelForCausalLM.from_pretrained(out)

@@ -26,7 +26,7 @@ def outcome(found: Trained, baselines: Mapping[str, float]) -> Section:
     """The marks of the best examination, and the losses of models that only count."""
     marks = {f"this model, step {found.best_step:,}": found.marks}
     if found.curve and "held_out" in found.curve[0]:
-        marks["untrained"] = found.curve[0]["held_out"]
+        marks["before training"] = found.curve[0]["held_out"]
     marks |= {name: {"loss": loss, "perplexity": math.exp(loss)} for name, loss in baselines.items()}
     rows = [
         [name, *("" if key not in one else number(one[key], 4) for key in TITLES)]
