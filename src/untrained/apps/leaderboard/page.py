@@ -27,7 +27,7 @@ LEGEND = (
     "minus size: tau-a minus that of the best plain order of the table, with its 95 % interval; both see the"
     " same 10,000 resamples. p: two-sided, from these resamples, corrected by Holm's method for the number of"
     " scores compared on the table. beats: yes where p is at most 0.05 and the score is the better one, so"
-    " that in a table without any better score a yes would stand once in twenty tables. The best plain order"
+    " that of twenty tables without any better score at most one or so would have a yes. The best plain order"
     " is chosen on the same networks, which is in its favour. hard minus size: points of a hundred hard pairs"
     " more than the plain order that is best at them, with the 95 % interval of this one comparison.",
     "draws: tau-b of the scores of some networks, chosen by their ids, with their scores from other weights"
