@@ -20,6 +20,8 @@ def calibration_loss(probe: Probe) -> Parts:
     Source:  definition
     Differs: none known. No score for recurrent networks, nor for transformers that were not cut out of a
         parent
+    Worth:   on 40 sub-networks of each of three decoders of 1 M parameters, tau with perplexity on another
+        text 0.84 to 0.90, and 0.61 to 0.67 after a short training (docs/pruning.md)
     """
     found = loss(subnet_of(probe), probe.batch)
     if found > 700:

@@ -30,6 +30,9 @@ def trace_nas(probe: Probe, *, lora: int = 0) -> Parts:
         masks and, for masked weights, gradients of 0. The sum grows with the number of blocks, so compare at
         equal budget, as they do. No score for recurrent networks, nor for transformers that were not cut out
         of a parent
+    Worth:   on 40 sub-networks of each of three decoders of 1 M parameters, tau with perplexity after a short
+        training 0.61 to 0.73, and 0.71 to 0.81 as they are cut; calibration_loss, half as dear, has 0.61 to
+        0.67 and 0.84 to 0.90 (docs/pruning.md)
     """
     if lora < 0:
         raise UsageError(f"trace_nas: lora={lora}; take a rank of 1 or more, or 0 for full gradients")
