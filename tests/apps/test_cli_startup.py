@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-HEAVY = ["torch", "numpy", "scipy", "sqlalchemy", "rich", "pydantic"]
+HEAVY = ["torch", "numpy", "scipy", "sqlalchemy", "rich", "pydantic", "starlette", "uvicorn", "jinja2"]
 QUICK = [["--help"], ["list"], ["list", "proxy", "--json"], ["--version"], ["search", "--help"]]
 
 PROBE = """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -54,12 +53,7 @@ def test_what_a_page_shows_runs(page: Path) -> None:
     [p for p in WITH_BLOCKS if any(b.needs in ("data", "slow") or "DIR" in b.text for b in blocks(p))],
     ids=named,
 )
-def test_what_needs_the_tables_runs_too(page: Path, tmp_path: Path) -> None:
-    both = tmp_path / "data"  # one folder for all tables, as DIR stands for in the text
-    both.mkdir()
-    for path in DATA.rglob("*"):
-        if path.is_file() and not (both / path.name).exists():
-            os.symlink(path, both / path.name)
+def test_what_needs_the_tables_runs_too(page: Path) -> None:
     run_all([b for b in blocks(page) if b.needs != "skip"], DATA)
 
 
