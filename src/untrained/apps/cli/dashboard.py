@@ -33,7 +33,7 @@ def dashboard(
 
     \b
     untrained dashboard study.db
-    ssh -L 8686:localhost:8686 HOST   then here: untrained dashboard study.db --no-open
+    ssh -L 8686:localhost:8686 HOST untrained dashboard study.db --no-open
     """
     from untrained.apps.cli._guard import tell
     from untrained.apps.dashboard.serve import USUAL, opened, serve, show
