@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from untrained.apps.discovering import discover as discover
     from untrained.apps.export.writing import export as export
     from untrained.apps.leaderboard.whole import leaderboard as leaderboard
+    from untrained.apps.pruning import prune as prune
     from untrained.apps.training import train as train
     from untrained.core.aggregate import Arriving as Arriving
     from untrained.core.aggregate import aggregate as aggregate
@@ -61,6 +62,7 @@ _HOMES = {
     ),
     "apps.discovering": ("discover",),
     "apps.export.writing": ("export",),
+    "apps.pruning": ("prune",),
     "apps.training": ("train",),
     "apps.leaderboard.whole": ("leaderboard",),
     "core.aggregate": ("Arriving", "aggregate"),

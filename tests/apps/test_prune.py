@@ -227,3 +227,12 @@ def test_weights_are_written_in_shards_where_they_are_large(parent, tmp_path, mo
     assert loaded(tmp_path / "out").config.num_hidden_layers == 3 - len(
         json.loads((tmp_path / "out" / "pruning.json").read_text())["dropped"]
     )
+
+
+@pytest.mark.usefixtures("here")
+def test_a_script_says_it_with_the_same_name(parent, tmp_path):
+    import untrained as ut
+
+    made = ut.prune(parent, tmp_path / "out", params=0.7, trials=3, sequences=4, length=32, proxy="wanda")
+    assert made.folder == tmp_path / "out"
+    assert made.after["params"] < made.before["params"]
