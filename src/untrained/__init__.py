@@ -10,7 +10,6 @@ Names are loaded when they are first used, so that importing this package loads 
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from untrained.core.after_import import after_import
@@ -99,8 +98,7 @@ shown_by(_drawn)
 
 
 def _register() -> None:
-    if find_spec("untrained.nn.hf"):
-        import_module("untrained.nn.hf.register").register()
+    import_module("untrained.nn.hf.register").register()
 
 
 after_import("transformers.models.auto.configuration_auto", _register)  # our models, in Hugging Face's lists

@@ -60,7 +60,10 @@ def _shards(
         name = f"part-{len(found)}.safetensors"
         size = sum(t.nbytes for t in held.values())
         try:
+            (folder / name).touch()
+            mode = (folder / name).stat().st_mode  # of new files; safetensors makes private ones
             save_file(held, folder / name, metadata={"format": "pt"})
+            (folder / name).chmod(mode)
         except SafetensorError as error:
             raise OSError(None, str(error)) from None
         found.append((name, list(held), size))

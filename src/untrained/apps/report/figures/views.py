@@ -68,7 +68,7 @@ def progress(
     if best:
         said = (
             f"The best value was reached at trial {best[-1][0]:,} of {last + 1:,}, "
-            f"after {len(best):,} improvements.{thin}"
+            f"after {len(best):,} improvement{'s' * (len(best) > 1)}.{thin}"
         )
     rows = [[f"{n:,}", number(v)] for n, v in best[-ROWS:]]
     body = plot(kept, x, y, line=line, steps=True, said=f"{y.name} by trial, and the best so far")
