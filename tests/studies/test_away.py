@@ -126,7 +126,7 @@ def test_a_batch_whose_end_nobody_saw_is_written_once(
         log.append("trial", {"n": 5})
     assert bodies(name) == [0, 1, 2, 3, 4, 5]
     with Store(URL, study=name) as log:
-        wanted = sa.select(store.BATCHES.c.first).where(store.BATCHES.c.study == log._study)
+        wanted = sa.select(store.BATCHES.c.first).where(store.BATCHES.c.study == log.key)
         with log._connection.begin():
             assert sorted(log._connection.execute(wanted).scalars()) == [0, 1, 5]
 
@@ -207,7 +207,7 @@ def test_a_server_that_lost_its_end_is_noticed(
     with Store(URL, write=True, study=name) as log:
         for n in range(3):
             log.append("trial", {"n": n})
-        admin.execute(wanted, {"study": log._study})
+        admin.execute(wanted, {"study": log.key})
         cut(admin, backend(log))
         with pytest.raises(BadStore, match=r"gone back: it held 3 events and now holds 2"):
             log.append("trial", {"n": 3})
@@ -221,7 +221,7 @@ def test_a_lock_that_the_old_connection_still_holds_is_waited_for(
     with Store(URL, write=True, study=name) as log:
         log.append("trial", {"n": 0})
         cut(admin, backend(log))
-        taken = {"a": store.connect.APPLICATION, "b": log._study}
+        taken = {"a": store.connect.APPLICATION, "b": log.key}
         admin.execute(sa.text("SELECT pg_advisory_lock(:a, :b)"), taken)
         asked = sa.text("SELECT pg_advisory_unlock(:a, :b)")
         timer = threading.Timer(0.5, lambda: admin.execute(asked, taken))

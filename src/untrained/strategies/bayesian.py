@@ -94,6 +94,9 @@ class Bayesian(Strategy):
         import torch
 
         one, many = _module("botorch.acquisition"), _module("botorch.acquisition.multi_objective.logei")
+        # Else BoTorch compiles a kernel at its first use: half a minute, and where a process was killed in
+        # the middle of that, the lock it has left makes every later one wait without end.
+        many._load_attempted = True
         tools = _module("botorch.utils.multi_objective")
         boxes = _module("botorch.utils.multi_objective.box_decompositions")
         sampler = _module("botorch.sampling").SobolQMCNormalSampler(torch.Size([DRAWS]), seed=past.told)

@@ -393,6 +393,8 @@ class Store:
             parsed: list[dict[str, Any]] = json.loads(f"[{','.join(bodies)}]")  # one call for all is faster
         except (ValueError, RecursionError) as error:
             raise BadStore(f"the store {self.location} is damaged ({error}).\n  {ANOTHER}") from None
+        if len(parsed) != len(bodies):
+            raise BadStore(f"the store {self.location} is damaged (an event is not one object).\n  {ANOTHER}")
         return parsed
 
 
