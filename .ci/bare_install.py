@@ -8,13 +8,12 @@ from importlib import import_module
 
 import untrained
 
-# Modules of which the whole point is an extra, and what they ask for first.
-EXTRAS = {"untrained.apps.dashboard.app": "starlette", "untrained.apps.dashboard.pages": "jinja2"}
+# Modules of which the whole point is an extra, and what they ask for first. Torch itself brings jinja2.
+EXTRAS = {"untrained.apps.dashboard.app": "starlette"}
 EXTRAS |= {
     f"untrained.nn.hf.{name}": "transformers"
     for name in ("as_decoder", "as_encoder", "as_rnn", "models", "shell")
 }
-EXTRAS["untrained.apps.dashboard.content"] = "jinja2"
 
 names = [m.name for m in pkgutil.walk_packages(untrained.__path__, "untrained.")]
 for name in names:
