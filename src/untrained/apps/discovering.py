@@ -20,10 +20,10 @@ import numpy.typing as npt
 from untrained.apps import api
 from untrained.apps._breeding import crossed, grown, mutated
 from untrained.apps.probing import Lab, resolve
-from untrained.apps.whole_files import write_whole
 from untrained.core.architecture import Architecture
 from untrained.core.benchmark import Benchmark, Target
 from untrained.core.errors import BadData, MeasurementFailed, UsageError
+from untrained.core.files import write_whole
 from untrained.core.formula import MATRICES, Formula, Node, Sheet, apply, canonical, fault
 from untrained.core.metric import Metric
 from untrained.core.named import construct

@@ -16,22 +16,42 @@ def whole(path: Path) -> Iterator[Path]:
 
     Raises UntrainedError where it cannot be written; what was there before is then as it was.
     """
-    part = path.with_name(f".{path.name}.part")
     try:
-        try:
-            part.touch()
-            mode = part.stat().st_mode  # what new files have here; some writers make theirs private
+        with _placed(path, path.with_name(f".{path.name}.part")) as part:
             yield part
-            part.chmod(mode)
-            with part.open("rb+") as file:
-                os.fsync(file.fileno())
-            os.replace(part, path)
-            _keep(path.parent)
-        finally:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
     except OSError as error:
         raise unwritten(path, error) from error
+
+
+def write_whole(path: Path, text: str) -> None:
+    """The text under that name; UntrainedError where the disk says no, with what was there unchanged.
+
+    Several processes may write at once: one of them is there as a whole.
+    """
+    try:
+        with _placed(path, path.with_name(f".{path.name}.{os.getpid()}.part")) as part:
+            part.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UntrainedError(
+            f"{path} cannot be written: {error.strerror}; nothing was changed there"
+        ) from error
+
+
+@contextmanager
+def _placed(path: Path, part: Path) -> Iterator[Path]:
+    """Gives `part` to write to, and it the name `path` when the block has ended well; OSError."""
+    try:
+        part.touch()
+        mode = part.stat().st_mode  # what new files have here; some writers make theirs private
+        yield part
+        part.chmod(mode)
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(part, path)
+        _keep(path.parent)
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def unwritten(path: Path, error: OSError) -> UntrainedError:

@@ -19,10 +19,10 @@ from typing import Any
 
 from untrained import __version__
 from untrained.apps.probing import Lab, flat
-from untrained.apps.whole_files import write_whole
 from untrained.core.architecture import Architecture
 from untrained.core.benchmark import Row
 from untrained.core.errors import UntrainedError, UsageError
+from untrained.core.files import write_whole
 from untrained.core.metric import FORMULA, Measurement, Metric
 from untrained.core.text import load
 

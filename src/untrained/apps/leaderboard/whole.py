@@ -17,8 +17,8 @@ from untrained.apps.leaderboard.tables import ALL, LIMIT, named, opened
 from untrained.apps.parallel import Progress
 from untrained.apps.probing import resolve
 from untrained.apps.report.document import as_markdown
-from untrained.apps.whole_files import write_whole
 from untrained.core.errors import BadData, UntrainedError, UsageError
+from untrained.core.files import write_whole
 from untrained.core.frames import frame
 from untrained.core.metric import Metric
 from untrained.core.shown import html as drawn

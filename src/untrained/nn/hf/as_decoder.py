@@ -14,11 +14,11 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from untrained.nn.decoder import Decoder
 from untrained.nn.hf.networks import resumable
-from untrained.nn.hf.shell import DecoderConfig, Shell, checked, last, unpadded
+from untrained.nn.hf.shell import CausalShell, DecoderConfig, checked, unpadded
 from untrained.nn.memory import Memory
 
 
-class UntrainedDecoderForCausalLM(Shell, GenerationMixin):
+class UntrainedDecoderForCausalLM(CausalShell, GenerationMixin):
     """A decoder of ours: any mixers, positions, norms, embeddings and heads of `nn.decoder`."""
 
     config_class = DecoderConfig
@@ -39,8 +39,7 @@ class UntrainedDecoderForCausalLM(Shell, GenerationMixin):
         tokens = checked(input_ids, kwargs)
         kwargs.pop("return_dict", None)
         if resumable(self.network):
-            wanted = self.config.use_cache and not self.training if use_cache is None else use_cache
-            if wanted and past_key_values is None:
+            if self.caching(use_cache) and past_key_values is None:
                 past_key_values = DynamicCache(config=self.config)
             features = self._resumed(tokens, attention_mask, position_ids, past_key_values)
         else:
@@ -48,13 +47,7 @@ class UntrainedDecoderForCausalLM(Shell, GenerationMixin):
             features = unpadded(
                 lambda own: self.network.encode(self.network.embed(own)), tokens, attention_mask
             )
-        logits = self.network.decode(last(features, logits_to_keep))
-        loss = None
-        if labels is not None:
-            loss = self.loss_function(
-                logits=logits, labels=labels, vocab_size=self.config.vocab_size, **kwargs
-            )
-        return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=past_key_values)
+        return self.answer(features, labels, logits_to_keep, past_key_values, **kwargs)
 
     def _resumed(
         self, tokens: Tensor, mask: Tensor | None, places: Tensor | None, past: Cache | None

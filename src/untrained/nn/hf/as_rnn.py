@@ -12,7 +12,7 @@ from transformers import GenerationMixin
 from transformers.cache_utils import Cache, CacheLayerMixin
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
-from untrained.nn.hf.shell import RnnConfig, Shell, checked, groups, last
+from untrained.nn.hf.shell import CausalShell, RnnConfig, checked, groups
 from untrained.nn.recurrent import GraphLayer, RecurrentLM
 
 
@@ -74,7 +74,7 @@ class StateCache(Cache):
         return None if found[0] is None else found
 
 
-class UntrainedRnnForCausalLM(Shell, GenerationMixin):
+class UntrainedRnnForCausalLM(CausalShell, GenerationMixin):
     """A recurrent language model of ours; its cache holds the states of each layer."""
 
     config_class = RnnConfig
@@ -94,17 +94,10 @@ class UntrainedRnnForCausalLM(Shell, GenerationMixin):
         tokens = checked(input_ids, kwargs)
         for name in ("return_dict", "position_ids"):
             kwargs.pop(name, None)
-        wanted = self.config.use_cache and not self.training if use_cache is None else use_cache
-        past_key_values = self._cache(past_key_values, wanted)
+        past_key_values = self._cache(past_key_values, self.caching(use_cache))
         mask = None if attention_mask is None else attention_mask[:, -tokens.shape[1] :]
         features = self._resumed(tokens, mask, past_key_values)
-        logits = self.network.decode(last(features, logits_to_keep))
-        loss = None
-        if labels is not None:
-            loss = self.loss_function(
-                logits=logits, labels=labels, vocab_size=self.config.vocab_size, **kwargs
-            )
-        return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=past_key_values)
+        return self.answer(features, labels, logits_to_keep, past_key_values, **kwargs)
 
     def _resumed(self, tokens: Tensor, mask: Tensor | None, past: StateCache | None) -> Tensor:
         """(B, T) -> (B, T, H), from the states in the cache, which are replaced by those at the end."""

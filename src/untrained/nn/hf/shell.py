@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
+from transformers.cache_utils import Cache
+from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from untrained.nn.hf.networks import built
 from untrained.nn.recurrent import GraphLayer, RecurrentLM
@@ -76,6 +78,24 @@ class Shell(PreTrainedModel):
     def get_input_embeddings(self) -> Any:
         """None: the words may stand in several tables."""
         return None
+
+
+class CausalShell(Shell):
+    """The shell of a network that tells the next token."""
+
+    def caching(self, asked: bool | None) -> bool:
+        """Whether a cache is to be filled: as asked, else as the configuration says, and not in training."""
+        return self.config.use_cache and not self.training if asked is None else asked
+
+    def answer(
+        self, features: Tensor, labels: Tensor | None, keep: int | Tensor, past: Cache | None, **loss: Any
+    ) -> CausalLMOutputWithPast:
+        """Features (B, T, D) -> logits (B, T, V) of the tokens to keep; with labels the mean loss, nats."""
+        logits = self.network.decode(last(features, keep))
+        lost = None
+        if labels is not None:
+            lost = self.loss_function(logits=logits, labels=labels, vocab_size=self.config.vocab_size, **loss)
+        return CausalLMOutputWithPast(loss=lost, logits=logits, past_key_values=past)
 
 
 def checked(input_ids: Tensor | None, kwargs: dict[str, Any]) -> Tensor:
