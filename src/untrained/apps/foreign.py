@@ -2,7 +2,7 @@
 
 A configuration is priced on fake tensors, which hold no numbers, and proxies look at a network of its family,
 depth and heads with narrower heads: however large it is, it is never built in full unless `scale="paper"`
-asks for it. A module, and weights that are loaded, are taken as they are.
+asks for it. A module, weights that are loaded, and the model types of our own exports are taken as they are.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from untrained.nn.stream import Stream, stream_of
 
 SCALES = ("paper", "probe")
 PRICED = ("params", "params_nonembedding", "flops")  # what fake tensors can tell
+HEADLESS = ("a classifier: scored as the language model that it was made of, without its labels' head",)
 LARGE = 2**28  # weights from which a network is built in full only where that is asked for: 1 GiB
 
 
@@ -68,7 +69,7 @@ class Foreign:
     @property
     def whole(self) -> bool:
         """Whether proxies look at the network itself rather than at a smaller one."""
-        return self.scale == "paper" or self.plan is None or self.plan.folder is not None
+        return self.scale == "paper" or self.plan is None or self.plan.folder is not None or self.plan.own
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -76,7 +77,7 @@ class Foreign:
         if self.plan is None:
             return ()
         if self.plan.folder is not None:
-            return (f"weights loaded from {self.plan.folder}",)
+            return (f"weights loaded from {self.plan.folder}", *HEADLESS[: self._is_classifier])
         if self.whole:
             return ("random weights", "built in full")
         small, config = self.small, self.plan.config
@@ -87,6 +88,13 @@ class Foreign:
             f"proxies see width {small.hidden_size} of {config.hidden_size}, {small.vocab_size} words of"
             f" {config.vocab_size}, all {config.num_hidden_layers} layers; costs are those of the whole",
         )
+
+    @property
+    def _is_classifier(self) -> bool:
+        """Whether a network of ours ends in labels; of other families' classifiers, logits are no words."""
+        assert self.plan is not None
+        named = getattr(self.plan.config, "architectures", None) or [""]
+        return self.plan.own and str(named[0]).endswith("ForSequenceClassification")
 
     @property
     def small(self) -> Any:
@@ -101,8 +109,8 @@ class Foreign:
 
     @cached_property
     def counts(self) -> dict[str, int]:
-        """Costs on fake tensors; of a module none, as it is there to be counted."""
-        return {} if self.plan is None else self._priced[0]
+        """Costs on fake tensors; none of what is taken as it is anyway, as it is there to be counted."""
+        return {} if self.plan is None or self.plan.own else self._priced[0]
 
     @cached_property
     def _priced(self) -> tuple[dict[str, int], Stream]:
@@ -128,8 +136,8 @@ class Foreign:
                 assert isinstance(small, HuggingFace)
                 small.whole = lambda: self._priced[1]
                 return small
-            weights = self.counts["params"]
-            if not self.whole and weights > LARGE:
+            weights = sources.size(self.plan.config) if self.plan.own else self.counts["params"]
+            if self.scale != "paper" and weights > LARGE:
                 raise MeasurementFailed(
                     f"needs the whole network, {weights / 1e9:.1f} billion weights in"
                     f" {weights / 2**28:.0f} GiB.\n"

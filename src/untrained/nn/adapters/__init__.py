@@ -14,6 +14,7 @@ from torch import nn
 from untrained.core.errors import UsageError
 from untrained.nn.adapters._shadow import shadow, widened
 from untrained.nn.adapters.huggingface import FAMILIES, HuggingFace
+from untrained.nn.adapters.own import inside
 from untrained.nn.adapters.torch_encoder import EncoderLM
 from untrained.nn.recurrent import from_torch
 
@@ -27,12 +28,14 @@ def adapt(
 ) -> nn.Module:
     """The module with the stages and taps of `nn/taps.py`.
 
-    One that has them is returned as it is. A module without an embedding (`nn.LSTM`,
-    `nn.TransformerEncoder`) gets one of `vocabulary` words, drawn from `generator`. Raises UsageError for a
-    kind of module that no adapter takes, with what it lacks.
+    One that has them is returned as it is, and of a model that `untrained export` wrote the network inside.
+    A module without an embedding (`nn.LSTM`, `nn.TransformerEncoder`) gets one of `vocabulary` words, drawn
+    from `generator`. Raises UsageError for a kind of module that no adapter takes, with what it lacks.
     """
     if all(hasattr(module, stage) for stage in STAGES):
         return module
+    if (network := inside(module)) is not None:
+        return shadow(network)
     if isinstance(module, nn.RNNBase):
         return from_torch(widened(module), vocabulary=vocabulary, generator=generator)
     if isinstance(module, nn.TransformerEncoder):

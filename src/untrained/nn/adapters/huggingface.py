@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from untrained.core.errors import MeasurementFailed, MissingRole
 from untrained.nn.adapters._parts import Parts
+from untrained.nn.adapters.own import PER_LAYER
 from untrained.nn.stream import Stream, WordTable
 from untrained.nn.taps import Tape
 
@@ -116,6 +117,7 @@ FAMILIES = {
     "qwen3": QWEN3,
     "gpt_neox": NEOX,
 }
+FAMILIES |= {kind: FAMILIES[kind.removeprefix("untrained_")] for kind in PER_LAYER}
 
 
 class HuggingFace(nn.Module):

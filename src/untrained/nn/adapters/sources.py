@@ -20,6 +20,7 @@ from torch import nn
 
 from untrained.core.errors import MissingExtra, UsageError
 from untrained.nn.adapters.huggingface import FAMILIES
+from untrained.nn.adapters.own import SHELLS, is_own, named
 
 BODY = 32e6  # weights in the layers of a network at probe scale, about
 NARROWEST = 4  # channels of a head at probe scale
@@ -33,10 +34,17 @@ class Blueprint:
     config: Any
     folder: Path | None = None
 
+    @property
+    def own(self) -> bool:
+        """Whether it is of a model type of ours, which is taken as it is and never made smaller."""
+        return is_own(self.config.model_type)
+
 
 def of_config(config: Any) -> Blueprint:
     """Checks a configuration object; raises UsageError for one that no adapter takes or nothing can build."""
     kind = str(getattr(config, "model_type", ""))
+    if is_own(kind):
+        return _of_ours(config)
     if kind not in FAMILIES:
         raise UsageError(
             f"no adapter for the model type {kind or '(none)'!r}; there is one for: {', '.join(FAMILIES)}\n"
@@ -53,6 +61,15 @@ def of_config(config: Any) -> Blueprint:
         raise UsageError(f"a {kind} network with {', '.join(bad)} cannot be built; take 1 or more")
     if width % heads and not getattr(config, "head_dim", None):
         raise UsageError(f"{heads} heads do not divide the width {width} of this {kind} configuration")
+    return Blueprint(config)
+
+
+def _of_ours(config: Any) -> Blueprint:
+    """A configuration that an export wrote; raises UsageError for one that nothing can be built of."""
+    try:
+        size(config)
+    except Exception as error:  # a description that was changed by hand can fail anywhere
+        raise UsageError(f"this {config.model_type} configuration cannot be built: {said(error)}") from None
     return Blueprint(config)
 
 
@@ -102,7 +119,7 @@ def weights_in(path: str | Path) -> Path | None:
 
 def _parsed(record: dict[str, Any], file: Path) -> Any:
     kind = str(record["model_type"])
-    if kind not in FAMILIES:
+    if kind not in FAMILIES and not is_own(kind):
         of_config(type("Unknown", (), {"model_type": kind}))
     made = transformers().CONFIG_MAPPING[kind]
     try:
@@ -184,6 +201,14 @@ def built(config: Any, generator: torch.Generator | None = None) -> nn.Module:
     return model
 
 
+def size(config: Any) -> int:
+    """Weights of the network, which is built without memory for them; for our own types."""
+    made = _class(config)
+    with torch.device("meta"), drawn_from(None):
+        model = made(deepcopy(config))
+    return sum(w.numel() for w in model.parameters())
+
+
 def loaded(plan: Blueprint) -> nn.Module:
     """The network with the weights of its directory, in float32; raises UsageError where one is missing."""
     made = _class(plan.config)
@@ -214,11 +239,15 @@ def loaded(plan: Blueprint) -> nn.Module:
 def _class(config: Any) -> Any:
     """The model class that the configuration names, else the family's language model."""
     package = transformers()
-    named = (getattr(config, "architectures", None) or [""])[0]
-    made = getattr(package, named, None) if named else None
+    if is_own(config.model_type) and (own := named(package, config)) is not None:
+        return own
+    name = (getattr(config, "architectures", None) or [""])[0]
+    made = getattr(package, name, None) if name else None
     if made is not None and getattr(made.config_class, "model_type", None) == config.model_type:
         return made
-    task = "CausalLM" if getattr(config, "is_decoder", False) else FAMILIES[config.model_type].task
+    kind = config.model_type
+    usual = SHELLS.get(kind) or FAMILIES[kind].task
+    task = "CausalLM" if getattr(config, "is_decoder", False) else usual
     return getattr(package, f"AutoModelFor{task}")._model_mapping[type(config)]
 
 
