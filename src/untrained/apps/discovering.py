@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ from untrained.apps.probing import Lab, resolve
 from untrained.core.architecture import Architecture
 from untrained.core.benchmark import Benchmark, Target
 from untrained.core.errors import BadData, MeasurementFailed, UsageError
-from untrained.core.files import write_whole
+from untrained.core.files import replaced, write_whole
 from untrained.core.formula import MATRICES, Formula, Node, Sheet, apply, canonical, fault
 from untrained.core.metric import Metric
 from untrained.core.named import construct
@@ -168,10 +167,9 @@ def _opened(path: Path) -> Looked | None:
 
 def _store(path: Path, made: Looked) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part.npz")
     numbers = json.dumps({"scalars": dict(made.shown.scalars), "values": dict(made.values)})
-    np.savez(part, numbers=np.array(numbers), **made.shown.matrices)  # type: ignore[arg-type]
-    os.replace(part, path)
+    with replaced(path) as part, part.open("wb") as file:  # of a mere name savez would make another
+        np.savez(file, numbers=np.array(numbers), **made.shown.matrices)  # type: ignore[arg-type]
 
 
 # --- fitness ---------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import get_ident
 
 from untrained.core.errors import UntrainedError
 
@@ -23,30 +24,40 @@ def whole(path: Path) -> Iterator[Path]:
         raise unwritten(path, error) from error
 
 
-def write_whole(path: Path, text: str) -> None:
-    """The text under that name; UntrainedError where the disk says no, with what was there unchanged.
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """The same where several may write at once: each has a name of its own, and one of them is there whole.
 
-    Several processes may write at once: one of them is there as a whole.
+    Raises UntrainedError where it cannot be written, with what was there unchanged.
     """
     try:
-        with _placed(path, path.with_name(f".{path.name}.{os.getpid()}.part")) as part:
-            part.write_text(text, encoding="utf-8")
+        with _placed(path, path.with_name(f".{path.name}.{os.getpid()}-{get_ident()}.part")) as part:
+            yield part
     except OSError as error:
         raise UntrainedError(
             f"{path} cannot be written: {error.strerror}; nothing was changed there"
         ) from error
 
 
+def write_whole(path: Path, text: str) -> None:
+    """The text under that name; see `replaced`."""
+    with replaced(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
 @contextmanager
 def _placed(path: Path, part: Path) -> Iterator[Path]:
-    """Gives `part` to write to, and it the name `path` when the block has ended well; OSError."""
+    """Gives `part` to write to, and it the name `path` when the block has ended well; OSError.
+
+    It gets the mode of what was there, else that of new files; some writers make theirs private.
+    """
     try:
         part.touch()
-        mode = part.stat().st_mode  # what new files have here; some writers make theirs private
+        mode = (path if path.exists() else part).stat().st_mode
         yield part
-        part.chmod(mode)
         with part.open("rb+") as file:
             os.fsync(file.fileno())
+        part.chmod(mode)
         os.replace(part, path)
         _keep(path.parent)
     finally:

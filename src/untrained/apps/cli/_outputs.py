@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from untrained.core.errors import UntrainedError, UsageError
+from untrained.core import files
+from untrained.core.errors import UsageError
 
 
 def target(option: str, typed: str) -> Path:
@@ -31,35 +31,14 @@ def target(option: str, typed: str) -> Path:
 def replaced(path: Path) -> Iterator[Path]:
     """A name to write to; what is there gets the name `path` when the block has ended well.
 
-    A device or a pipe (`/dev/stdout`) is written to directly.
+    A link stays one. A device or a pipe (`/dev/stdout`) is written to directly.
     """
     if _special(path):
         yield path
         return
-    real = path.resolve()  # a link stays one
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{real.name}.", suffix=".part", dir=real.parent)
-        os.close(handle)
-        part = Path(name)
-        try:
-            yield part
-            part.chmod(real.stat().st_mode if real.exists() else 0o666 & ~_umask())
-            os.replace(part, real)
-        finally:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
-    except OSError as error:
-        raise UntrainedError(
-            f"{path} cannot be written: {error.strerror}; nothing was changed there"
-        ) from error
+    with files.replaced(path.resolve()) as part:
+        yield part
 
 
 def _special(path: Path) -> bool:
     return path.exists() and not stat.S_ISREG(path.stat().st_mode)
-
-
-def _umask() -> int:
-    """The bits that new files go without; there is no way to ask but to set them."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from untrained.core.errors import UntrainedError
+from untrained.core.files import replaced
 from untrained.nn.pretrained.statistics import Statistics
 
 log = logging.getLogger(__name__)
@@ -27,18 +27,12 @@ def load(path: Path) -> Statistics | None:
 
 
 def save(path: Path, found: Statistics) -> None:
-    """Writes under another name first. A cache that cannot be written only costs time later."""
+    """Writes it as a whole. A cache that cannot be written only costs time later."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
-        os.close(handle)
-        try:
-            save_file(found.tensors(), name)
-            os.replace(name, path)
-        finally:
-            with suppress(OSError):
-                Path(name).unlink(missing_ok=True)
-    except (OSError, SafetensorError) as error:
+        with replaced(path) as part:
+            save_file(found.tensors(), part)
+    except (OSError, SafetensorError, UntrainedError) as error:
         log.warning("the calibration is not kept: %s", error)
 
 
