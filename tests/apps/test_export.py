@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 import untrained as ut
 from untrained.apps.export import writing
 from untrained.apps.export.fresh import difference
+from untrained.apps.export.place import free
 from untrained.core.architecture import Architecture
 from untrained.core.errors import InvalidArchitecture, MissingExtra, UntrainedError, UsageError
 from untrained.core.study import Study
@@ -364,6 +365,32 @@ def test_what_interrupts_leaves_nothing(error, raised, tmp_path, monkeypatch):
     with pytest.raises(raised):
         ut.export(LSTM, tmp_path / "winner", scale=TINY)
     assert list(tmp_path.iterdir()) == []
+
+
+KILLED = """
+import sys
+import untrained as ut
+from untrained.apps.export import writing
+from untrained.spaces.rnn_cell import RnnCell
+writing.reloaded = lambda *given, **more: (print("written", flush=True), sys.stdin.read())
+ut.export(RnnCell.classic("lstm"), sys.argv[1], scale=sys.argv[2])
+"""
+
+
+def test_what_a_killed_export_leaves_goes_with_the_next(tmp_path, here):
+    place, other = tmp_path / "winner", tmp_path / ".winner.of.abcdefgh.part"
+    other.mkdir()  # of the place `winner.of`
+    words = [sys.executable, "-c", KILLED, str(place), TINY]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "written\n"
+        (left,) = tmp_path.glob(".winner.????????.part")
+        assert free(place) == place
+        assert (left / "model.safetensors").exists()  # it is being written to
+        process.kill()
+        process.wait()
+    assert left.exists()
+    ut.export(LSTM, place, scale=TINY)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [other.name, "winner"]
 
 
 @pytest.fixture

@@ -10,20 +10,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from untrained.core.errors import BadStore
+from untrained.core.lock import take
 
 TRIES = 5  # to take a lock that somebody may only be looking at
 PAUSE = 0.02  # seconds between them
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _take(handle: int) -> None:
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-else:
-    import fcntl
-
-    def _take(handle: int) -> None:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @contextmanager
@@ -57,7 +47,7 @@ def held(path: Path) -> bool:
     except OSError:
         return False
     try:
-        _take(handle)  # for a moment; `_acquire` waits as long
+        take(handle)  # for a moment; `_acquire` waits as long
     except OSError:
         return True
     finally:
@@ -70,7 +60,7 @@ def _acquire(path: Path, beside: Path) -> int:
     while True:
         handle = os.open(beside, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            _take(handle)
+            take(handle)
             # The holder before us may have removed the file between our two calls.
             if beside.exists() and os.path.samestat(os.fstat(handle), os.stat(beside)):
                 return handle
