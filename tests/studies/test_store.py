@@ -8,11 +8,15 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
+from threading import Barrier
 from typing import Any
+from uuid import uuid4
 
 import pytest
+import sqlalchemy as sa
 from toy_search import rows, search
 
 from untrained.core.errors import BadStore, MissingExtra
@@ -361,9 +365,35 @@ def test_a_small_disk_that_fills_and_one_that_nobody_may_write_to(
     remount("rw")
 
 
-@pytest.mark.skipif(
+server = pytest.mark.skipif(
     "UNTRAINED_POSTGRES" not in os.environ, reason="needs a server: UNTRAINED_POSTGRES=postgresql://..."
 )
+
+
+@server
+def test_several_studies_may_begin_at_once_on_an_empty_server(tmp_path: Path) -> None:
+    url, fresh = os.environ["UNTRAINED_POSTGRES"], f"fresh_{uuid4().hex}"
+    engine = sa.create_engine(
+        url.replace("postgresql://", "postgresql+psycopg://"), isolation_level="AUTOCOMMIT"
+    )
+    start = Barrier(4)
+
+    def begin(number: int) -> int:
+        start.wait()
+        with Store(url.rpartition("/")[0] + f"/{fresh}", write=True, study=f"study {number}") as log:
+            return log.key
+
+    with engine.connect() as admin:
+        admin.execute(sa.text(f"CREATE DATABASE {fresh}"))
+        try:
+            with ThreadPoolExecutor(4) as pool:
+                assert sorted(pool.map(begin, range(4))) == [1, 2, 3, 4]
+        finally:
+            admin.execute(sa.text(f"DROP DATABASE {fresh} WITH (FORCE)"))
+    engine.dispose()
+
+
+@server
 def test_a_server_holds_the_same_events(tmp_path: Path) -> None:
     """The study gets a name of its own, so that the database may hold others."""
     url, name = os.environ["UNTRAINED_POSTGRES"], tmp_path.name

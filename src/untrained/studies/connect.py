@@ -70,6 +70,17 @@ def _opened(place: Place, mode: str) -> Iterator[Connection]:
         engine.dispose()
 
 
+def take_turn(connection: Connection) -> None:
+    """On PostgreSQL, waits until nobody else makes tables or a study; until the transaction ends.
+
+    On SQLite a writer's transaction is alone anyway.
+    """
+    if connection.dialect.name == "postgresql":  # studies count from 1
+        connection.execute(
+            text("SELECT pg_advisory_xact_lock(:application, 0)"), {"application": APPLICATION}
+        )
+
+
 def take_study(connection: Connection, place: Place, study: int) -> None:
     """On PostgreSQL, the lock that `lock.py` is for files; it ends with the connection."""
     if connection.dialect.name != "postgresql":

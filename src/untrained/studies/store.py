@@ -355,6 +355,8 @@ class Store:
     def _find(self, study: str | None) -> tuple[str, int]:
         """Name and number of a study; a writer makes the tables and the study where there are none."""
         connection = self._connection
+        if self.write:
+            connect.take_turn(connection)
         if self.write and not inspect(connection).has_table(META.name):
             TABLES.create_all(connection)
             connect.sign(connection)
