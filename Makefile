@@ -2,6 +2,8 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+# Processes that share the tests, a file at a time.
+WORKERS ?= 2
 
 .PHONY: demo test check format docs clean
 
@@ -9,7 +11,7 @@ demo: $(VENV)/.ready
 	$(BIN)/python demo/search_cells.py
 
 test: $(VENV)/.ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.ready
 	$(BIN)/ruff format --check .
