@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 import untrained as ut
-from untrained.apps import discovering
-from untrained.apps.discovering import Evolution, Judge, Log, Looked, Side, half
+from untrained.apps import _discover_networks, discovering
+from untrained.apps._discover_evolution import Evolution
+from untrained.apps._discover_judging import Judge
+from untrained.apps._discover_log import Log
+from untrained.apps._discover_networks import Looked, Side, half, opened
 from untrained.core.errors import BadData, UsageError
 from untrained.core.formula import Formula, apply, const, read
 from untrained.metrics.formulas import GRID, Shown
@@ -180,7 +183,7 @@ def test_the_held_out_half_has_no_part_in_the_search(tmp_path, discover, archs):
 
 def test_held_out_networks_are_looked_at_after_the_search(monkeypatch, tmp_path, folder, words):
     order = []
-    look, evolve = discovering.look, discovering._evolve
+    look, evolve = _discover_networks.look, discovering._evolve
 
     def looking(lab, arch, *rest):
         order.append(half(arch))
@@ -190,7 +193,7 @@ def test_held_out_networks_are_looked_at_after_the_search(monkeypatch, tmp_path,
         order.append("search")
         return evolve(*rest)
 
-    monkeypatch.setattr(discovering, "look", looking)
+    monkeypatch.setattr(_discover_networks, "look", looking)
     monkeypatch.setattr(discovering, "_evolve", evolving)
     ut.discover("nas_bench_nlp", trials=60, data=folder, text=words, rivals=RIVALS)
     when = order.index("search")
@@ -255,14 +258,14 @@ def test_truths_that_are_all_the_same_are_told(tmp_path, archs, discover):
 
 def test_an_architecture_with_several_truths_counts_once_with_their_mean(tmp_path, archs):
     twice = table(tmp_path / "twice", [*archs, archs[0]], [4 + i / 10 for i in range(len(archs) + 1)])
-    one = discovering.opened("nas_bench_nlp", twice, None, None, "probe")
+    one = opened("nas_bench_nlp", twice, None, None, "probe")
     assert len(one.truths) == len(archs)
     assert one.truths[archs[0]] == pytest.approx([-4.0, -4 - len(archs) / 10])
 
 
 def test_fewer_networks_than_folds_are_wrong_use_before_the_work(tmp_path, archs, wrong, monkeypatch):
     few = table(tmp_path / "few", archs[:7], [4 + i for i in range(7)])
-    monkeypatch.setattr(discovering, "look", lambda *_: pytest.fail("a network was looked at"))
+    monkeypatch.setattr(_discover_networks, "look", lambda *_: pytest.fail("a network was looked at"))
     output = tmp_path / "found.json"
     said = wrong("discover", "nas_bench_nlp", "--data", few, "-o", output)
     assert "half, fewer than 6: too few to say anything" in said
