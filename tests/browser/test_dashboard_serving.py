@@ -167,6 +167,18 @@ def test_downloads_are_what_the_command_writes(tmp_path: Path, kind: str) -> Non
         assert [one["values"] for one in found] == [dict(t.values) for t in load(path).trials]
 
 
+def test_it_starts_without_torch(tmp_path: Path) -> None:
+    """Units of metrics are read from their files; to import them would take longer than all the rest."""
+    fill(tmp_path / "s.db", "one", 60)
+    code = (
+        "import sys; from untrained.apps.dashboard import shelf, views;"
+        "found = shelf.Shelf(sys.argv[1]); found.look(); views.prepare(found.studies.values());"
+        "print(sorted(found.studies), 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "s.db"], capture_output=True, text=True)
+    assert done.stdout == "['one'] False\n", done.stderr
+
+
 def test_a_stream_of_trials_is_what_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "s.db"
     fill(path, "one", 300)

@@ -56,6 +56,16 @@ def test_cost(name):
     testing.check_cost(name)
 
 
+@pytest.mark.parametrize("kind", ["proxy", "cost"])
+def test_what_a_file_declares_is_what_its_metric_says(kind):
+    said = {name: registry.declared(kind, name) for name in registry.files(kind)}
+    assert len(said) > 3
+    for name, words in said.items():
+        made = registry.get(kind, name)
+        assert made.unit == words.get("unit", ""), name
+        assert made.better == words.get("better", "higher" if kind == "proxy" else "lower"), name
+
+
 @pytest.mark.parametrize("name", registry.names("predictor"))
 def test_predictor(name):
     if name in EXTRAS:

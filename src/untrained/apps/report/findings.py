@@ -123,12 +123,19 @@ def unit_of(label: str) -> str:
     name = metric_name(label)
     for kind in ("proxy", "cost"):
         if name in registry.names(kind) and "." not in label.partition(":")[0]:
-            try:
-                unit: str = registry.get(kind, name).unit
-            except UntrainedError:
-                return ""
+            unit = _unit(kind, name)
             return "" if unit in SAID_BY_NAME else unit
     return ""
+
+
+def _unit(kind: str, name: str) -> str:
+    """As the plug-in's file says it: importing a metric takes torch, which pages do without."""
+    if name in registry.files(kind):
+        return str(registry.declared(kind, name).get("unit", ""))
+    try:
+        return str(registry.get(kind, name).unit)
+    except UntrainedError:
+        return ""
 
 
 def own_value(score: float, better: Better) -> float:
