@@ -37,6 +37,7 @@ FEWER = {
     "correlate": "--limit 40",
     "calibrate": "--labels 10 --draws 2",
     "compare": "--runs 2 --budget 10",
+    "discover": "--limit 24",
 }
 OTHERS = ("make", "pip", "git", "ssh", "export", "mkdocs", "ray")  # programs that a test does not call
 SERVING = "untrained dashboard"  # ends by Ctrl-C; tests/browser has it
