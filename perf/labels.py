@@ -21,6 +21,7 @@ import numpy as np
 import untrained as ut
 from untrained.apps.api import lab
 from untrained.apps.calibrating import Calibration, calibrate
+from untrained.apps.carrying import holds_beyond
 from untrained.apps.featuring import tabulate
 from untrained.apps.labelled import Known, fitted_on, from_benchmark
 from untrained.benchmarks import folder
@@ -42,7 +43,12 @@ TABLES = {
     "Transformer-XL": ("lts_transformer_xl_wt103", "valid_ppl", None),
 }
 SECOND_PRIOR = {"cells, WikiText-2", "cells, Penn Treebank from WikiText-2 labels"}  # fading_memory too
-HEAD = "| labels | tau | 95 % | half | hard pairs | gain | 95 % | draws no worse | active |"
+HEAD = (
+    "| labels | tau | half | hard pairs | gain | by draw | by network | hard pairs gained | by network |"
+    " draws no worse | active |"
+)
+DEFAULT = "ridge_on_ranks"
+CAREFUL = "ridge_on_ranks:careful=true"
 RESAMPLES = 500
 
 
@@ -64,6 +70,7 @@ def main() -> None:
     print(INTRODUCTION.format(text=Path(words.text).name, draws=words.draws))
     for title, table in known.items():
         curves(title, table, words.draws)
+    never_worse(known, words.draws)
     others(known, words.draws)
     if not words.only:
         transfer(known)
@@ -95,12 +102,23 @@ def part(known: Known, which: str) -> Known:
 def curves(title: str, known: Known, draws: int) -> None:
     print(f"\n## {title}\n\nPrior `{known.prior}`.")
     for which in ("kept", "chosen on", "all"):
-        found = within_room(known if which == "all" else part(known, which), draws)
+        table = known if which == "all" else part(known, which)
+        found = within_room(table, draws)
         where = "all networks" if which == "all" else f"the half that was {which}"
-        print(f"\nScored on {where}, {found.records[0]['tested']} in each draw:\n\n{HEAD}\n|{'---|' * 9}")
+        print(
+            f"\nScored on {where}, {found.records[0]['tested']} in each draw; {hard_among(table)} hard pairs:"
+        )
+        print(f"\n{HEAD}\n|{'---|' * 11}")
         for r in found.records:
             print("| " + " | ".join(cells(r)) + " |")
     print("\n" + noise(found))
+
+
+def hard_among(known: Known) -> int:
+    """Hard pairs of all networks that may be scored on."""
+    rows = np.flatnonzero(np.isfinite(known.quality))
+    assert known.size is not None
+    return hard_pairs(known.quality[rows], known.quality[rows], known.size[rows], min_gap=known.gap)[1]
 
 
 def noise(found: Calibration) -> str:
@@ -116,32 +134,47 @@ def noise(found: Calibration) -> str:
     )
 
 
-def within_room(known: Known, draws: int) -> Calibration:
+def within_room(known: Known, draws: int, predictor: str = DEFAULT) -> Calibration:
     """20, 50 and 100 labels, or those of them that leave enough to be scored on."""
     for asked in ([20, 50, 100], [20, 50], [20]):
         try:
-            return calibrate(known, labels=asked, draws=draws)
+            return calibrate(known, labels=asked, draws=draws, predictor=predictor)
         except UsageError:
             continue
     raise SystemExit("too few networks")
 
 
 def cells(r: dict) -> list[str]:
-    gain = ["", "", ""]
-    if r["labels"]:
-        gain = [f"{r['gain']:+.3f}", f"{r['gain_low']:+.2f}..{r['gain_high']:+.2f}", f"{r['no_worse']:.0%}"]
     pairs = "" if r["hard_pairs"] is None else f"{r['hard_pairs']:.1%}"
+    found = [str(r["labels"]), f"{r['tau']:.3f}", f"{r['tau_better_half']:.3f}", pairs]
+    if not r["labels"]:
+        return [*found, *[""] * 7]
+    by_draw, by_network = (f"{r[f'{n}_low']:+.2f}..{r[f'{n}_high']:+.2f}" for n in ("gain", "gain_networks"))
+    hard = ["", ""]
+    if r["hard_gain"] is not None:
+        hard = [f"{r['hard_gain']:+.1%}", f"{r['hard_gain_low']:+.0%}..{r['hard_gain_high']:+.0%}"]
     active = "" if r["active_tau"] is None else f"{r['active_tau']:.3f}"
-    interval = f"{r['tau_low']:.2f}..{r['tau_high']:.2f}"
-    return [
-        str(r["labels"]),
-        f"{r['tau']:.3f}",
-        interval,
-        f"{r['tau_better_half']:.3f}",
-        pairs,
-        *gain,
-        active,
-    ]
+    return [*found, f"{r['gain']:+.3f}", by_draw, by_network, *hard, f"{r['no_worse']:.0%}", active]
+
+
+def never_worse(known: dict[str, Known], draws: int) -> None:
+    print(
+        f"\n## Never worse\n\nThe default against `{CAREFUL}`, which moves from the prior only where"
+        " the labels, each left out, say that it gains. Mean gain in tau, that in hard pairs, and the share"
+        " of draws without a loss of tau.\n"
+    )
+    print("| table | half | labels | default | pairs | no worse | careful | pairs | no worse |")
+    print(f"|{'---|' * 9}")
+    for title, table in known.items():
+        for which in ("kept", "chosen on"):
+            both = [within_room(part(table, which), draws, name).records for name in (DEFAULT, CAREFUL)]
+            for one, other in zip(*(found[1:] for found in both), strict=True):
+                print(f"| {title} | {which} | {one['labels']} | {brief(one)} | {brief(other)} |")
+
+
+def brief(r: dict) -> str:
+    hard = "" if r["hard_gain"] is None else f"{r['hard_gain']:+.1%}"
+    return f"{r['gain']:+.3f} | {hard} | {r['no_worse']:.0%}"
 
 
 def others(known: dict[str, Known], draws: int) -> None:
@@ -150,7 +183,7 @@ def others(known: dict[str, Known], draws: int) -> None:
     )
     print("| table | predictor | 20 | 50 |\n|---|---|---|---|")
     for title in filter(known.__contains__, ("cells, WikiText-2", "BERT, read as trained", "GPT-2")):
-        for name in ("ridge_on_ranks", "gaussian_process", "pairwise"):
+        for name in (DEFAULT, "gaussian_process", "pairwise"):
             found = calibrate(known[title], labels=[20, 50], draws=draws, predictor=name).records
             print(f"| {title} | {name} | {found[1]['gain']:+.3f} | {found[2]['gain']:+.3f} |")
 
@@ -160,10 +193,14 @@ def transfer(known: dict[str, Known]) -> None:
     print(
         "All labels of the first table, scored on all networks of the second that it does not have;"
         f" difference to the prior alone with its 95 % interval over {RESAMPLES} resamples of these"
-        " networks. Learned from are the features that both have (the encoding too within one space).\n"
+        " networks. Learned from are the features that both have (the encoding too within one space). The"
+        " numbers are those of what was learned; `calibrate` takes it only where it holds beyond the range of"
+        " its own table (last column), and the prior alone elsewhere.\n"
     )
-    print("| labels of | scored on | tau, prior | tau | difference | hard pairs, prior | hard pairs |")
-    print("|---|---|---|---|---|---|---|")
+    print(
+        "| labels of | scored on | tau, prior | tau | difference | hard pairs, prior | hard pairs | taken |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
     names = ("BERT, read as trained", "BERT, read as declared", "GPT-2", "Transformer-XL")
     for first in names:
         for second in names:
@@ -178,6 +215,7 @@ def transfer(known: dict[str, Known]) -> None:
 def carried(known: Known) -> list[str]:
     rows = np.flatnonzero(np.isfinite(known.label))
     test = np.flatnonzero(np.isfinite(known.quality))
+    taken = holds_beyond(known, partial(RidgeOnRanks, prior=0), rows)
     fitted = RidgeOnRanks(prior=0).fit(known.codes[rows], known.label[rows], known.codes)
     score, prior, truth = fitted.predict(known.codes[test])[0], known.codes[test, 0], known.quality[test]
     luck, gains = np.random.default_rng(0), []
@@ -189,7 +227,8 @@ def carried(known: Known) -> list[str]:
     gain = f"{told[1] - told[0]:+.3f} [{low:+.3f}, {high:+.3f}]"
     assert known.size is not None
     pairs = [hard_pairs(s, truth, known.size[test], min_gap=known.gap)[0] for s in (prior, score)]
-    return [*(f"{t:.3f}" for t in told), gain, *("" if p is None else f"{p:.0%}" for p in pairs)]
+    share = ["" if p is None else f"{p:.0%}" for p in pairs]
+    return [*(f"{t:.3f}" for t in told), gain, *share, "yes" if taken else "no"]
 
 
 def seconds(words: argparse.Namespace) -> None:

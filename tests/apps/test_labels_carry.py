@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from untrained.apps.calibrating import _split, _tested, calibrate
+from untrained.apps.carrying import holds_beyond
 from untrained.apps.ceiling import ceiling
 from untrained.apps.labelled import Known, fitted_on, from_benchmark
 from untrained.apps.probing import Lab
@@ -14,6 +15,7 @@ from untrained.core.benchmark import Benchmark, Row, Table, Target
 from untrained.core.errors import UsageError
 from untrained.core.recipe import Recipe
 from untrained.core.statistics import kendall_tau
+from untrained.metrics.predictors.ridge_on_ranks import RidgeOnRanks
 from untrained.spaces.rnn_cell import RnnCell
 
 
@@ -48,13 +50,56 @@ def test_what_the_two_share_carries_over_and_all_labels_are_among_the_usual():
     assert against[-1]["gain"] < -0.05  # labels of a table where it is the other way round do harm
 
 
+def test_the_unit_and_the_middle_of_a_table_change_nothing_of_what_is_carried():
+    first, far = table("x", 120), table("x", 120)
+    far.codes = 1e3 * far.codes - 7e3
+    told = [calibrate(fitted_on(t, table("y", 60, seed=1)), labels=[120], draws=1) for t in (first, far)]
+    assert told[0].records[1]["gain"] > 0.1
+    assert told[0].records[1]["tau"] == told[1].records[1]["tau"]
+
+
+def test_labels_that_teach_nothing_leave_the_prior_of_the_other_table():
+    first = table("x", 120)
+    first.label = first.codes[:, 0] + 0.7 * np.random.default_rng(5).normal(size=120)
+    found = calibrate(fitted_on(first, table("y", 60, seed=1)), labels=[20, 120], draws=3).records
+    assert [r["gain"] for r in found] == [0.0] * 3
+    assert [r["fell_back"] for r in found] == [None, 1.0, 1.0]
+    used = calibrate(fitted_on(table("x", 120), table("y", 60, seed=1)), labels=[120], draws=3).records
+    assert used[1]["fell_back"] == 0.0
+    assert calibrate(table("x", 120), labels=[20], draws=2).records[1]["fell_back"] is None
+
+
+def test_a_correction_that_is_right_only_where_it_was_learned_is_not_carried():
+    """The truth follows the second column in the worse half by the prior, and is against it in the other."""
+    first, turned = table("x", 200), table("x", 200)
+    turned.label = turned.codes[:, 0] + np.sign(-turned.codes[:, 0]) * turned.codes[:, 1]
+
+    def make():
+        return RidgeOnRanks(prior=0)
+
+    assert holds_beyond(first, make, np.arange(200))
+    assert not holds_beyond(turned, make, np.arange(200))
+    assert not holds_beyond(first, make, np.arange(4))  # too few to be sure of
+
+
+def test_without_a_prior_there_is_nothing_to_fall_back_to():
+    first, second = (table(n, 120, seed=s, names=("a", "b", "c")) for n, s in (("x", 0), ("y", 1)))
+    first.prior = second.prior = "none"
+    found = calibrate(fitted_on(first, second), labels=[120], draws=2).records
+    assert found[1]["tau"] > 0.5
+    assert found[1]["fell_back"] is None
+    assert found[1]["gain_networks_low"] is None
+
+
 def test_only_columns_that_both_have_are_learned_from_in_the_order_of_the_second():
     first = table("x", names=("mine", "b", "c", "a"))
     second = table("y", names=("mine", "a", "b"), seed=1)
     both = fitted_on(first, second)
     assert both.names == ["mine", "a", "b"]
-    assert np.array_equal(both.codes[both.ids.index("x3")], first.codes[3, [0, 3, 1]])
-    assert np.array_equal(both.codes[both.ids.index("y3")], second.codes[3])
+    for row, own in (("x3", first.codes[:, [0, 3, 1]]), ("y3", second.codes)):
+        low, high = np.quantile(own, [0.16, 0.84], axis=0)
+        placed = (own[3] - np.median(own, axis=0)) / ((high - low) / 2)
+        assert both.codes[both.ids.index(row)] == pytest.approx(placed)
     assert "2 columns" in both.notes[0] or "3 columns" in both.notes[0]
 
 

@@ -6,6 +6,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
+from untrained.core.concordance import order_gain
 from untrained.core.errors import UsageError
 from untrained.core.predictor import Predictor, from_json
 from untrained.core.statistics import kendall_tau
@@ -178,6 +179,39 @@ def test_the_ridge_is_surer_of_what_it_has_seen_and_says_how_far_off_it_is():
     assert np.std(missed) == pytest.approx(1.0, abs=0.12)
     far = fitted.guess(np.array([[0.0] * 5, [9.0] * 5]))[1]
     assert far[1] > 1.5 * far[0]
+
+
+@pytest.mark.parametrize("careful", [True, False])
+def test_a_careful_ridge_leaves_a_good_prior_alone(careful):
+    """Twenty labels of prior and noise, and thirty columns: most corrections are harm."""
+    X, worse = table(120, 30, seed=3), 0
+    for draw in range(20):
+        y = X[:, 0] + 0.3 * np.random.default_rng(draw).normal(size=120)
+        fitted = RidgeOnRanks(prior=0, careful=careful).fit(X[:20], y[:20], X)
+        worse += kendall_tau(fitted.predict(X[20:])[0], X[20:, 0]) < 1
+    assert worse <= 4 if careful else worse > 15
+
+
+def test_a_careful_ridge_takes_what_is_sure():
+    X = table(200, 6, seed=4)
+    y = X[:, 0] + X[:, 1]
+    sure = RidgeOnRanks(prior=0, careful=True).fit(X[:60], y[:60], X)
+    assert RidgeOnRanks(prior=0).fit(X[:60], y[:60], X).weight == 1.0
+    assert 0.8 < sure.weight < 1.0
+    codes, prior = sure._placed(X[:60])
+    kernel = codes @ codes.T / (2.5 * codes.shape[1]) + 0.4
+    target = (kernel + np.eye(60)) @ sure._dual + sure.slope * prior
+    left_out = np.zeros(60)
+    for i in range(60):
+        rest = np.delete(np.arange(60), i)
+        r = (target - sure.slope * prior)[rest]
+        alone = kernel[i, rest] @ np.linalg.solve(kernel[np.ix_(rest, rest)] + np.eye(59), r)
+        left_out[i] = sure.slope * prior[i] + alone
+    gain, error = order_gain(left_out, prior, y[:60])
+    assert sure.weight == pytest.approx(1 - (error / gain) ** 2)
+    again = from_json(sure.to_json())
+    assert again.settings() == {"prior": 0, "seed": 0, "penalty": 2.5, "careful": True}
+    assert again.weight == sure.weight
 
 
 def test_a_ridge_without_a_penalty_is_told():

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from untrained.apps.carrying import holds_beyond
 from untrained.apps.ceiling import Ceiling, ceiling
-from untrained.apps.labelled import NONE, Known
+from untrained.apps.gaining import Gained
+from untrained.apps.labelled import NONE, Known, Rows
 from untrained.apps.parallel import Progress
 from untrained.core.errors import UnknownName, UsageError
 from untrained.core.named import construct
@@ -20,7 +22,6 @@ from untrained.core.predictor import Predictor
 from untrained.core.statistics import hard_pairs, kendall_tau, spearman_rho, tau_better_half
 
 Real = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.int64]
 
 USUAL = (0, 20, 50, 100)  # labels
 CHOICES = ("deviation", "improvement")
@@ -61,7 +62,10 @@ def calibrate(
     active choice: after the first 10 (2 where nothing is fitted but the correction, as its deviations need
     no labels) the predictor asks for those of largest `deviation`, or of largest expected `improvement`, a
     quarter more at a time (one at a time). Intervals are the 2.5 and 97.5 % quantiles over the
-    draws; splits overlap, so they tell the luck of the draw and not that of the table.
+    draws; splits overlap, so they tell the luck of the draw and not that of the table. That is told by
+    `gain_networks_low` to `_high` (of tau, without ties) and `hard_gain_low` to `_high`: the mean over draws,
+    resampled over networks. Labels of another table that teach nothing which holds beyond their own range
+    (`holds_beyond`) are not used: the order is that of the prior. `fell_back` is the share of such draws.
     """
     if choice not in CHOICES:
         raise UnknownName("active choice", choice, CHOICES, more="untrained calibrate --help")
@@ -72,14 +76,17 @@ def calibrate(
     make = _maker(known, predictor)
     make()  # an unknown name or a missing package is told now
     found: dict[int, list[dict[str, float | None]]] = {n: [] for n in asked}
+    gained = {n: Gained(known) for n in asked if n and known.prior != NONE}
     for draw in range(draws):
         split = _split(known, draw, seed, count)
         active = _active(known, make, split[0], asked, choice)
         for n in asked:
-            found[n].append(_scored(known, make, split, n, active.get(n)))
+            found[n].append(_scored(known, make, split, n, active.get(n), gained.get(n)))
         if progress:
             progress(draw + 1, draws)
     records = [_record(n, found[n], found[0], known, count) for n in asked]
+    for r in records:
+        r |= gained[r["labels"]].record() if r["labels"] in gained else Gained.NOTHING
     to_train = _next(known, make, next, choice) if next else []
     return Calibration(known, predictor, records, ceiling(known), to_train, [*known.notes, *notes])
 
@@ -142,10 +149,20 @@ def _fit(known: Known, make: Callable[[], Predictor], rows: Rows) -> Predictor |
 
 
 def _scored(
-    known: Known, make: Callable[[], Predictor], split: tuple[Rows, Rows], n: int, active: Rows | None
+    known: Known,
+    make: Callable[[], Predictor],
+    split: tuple[Rows, Rows],
+    n: int,
+    active: Rows | None,
+    gained: Gained | None,
 ) -> dict[str, float | None]:
     train, test = split
-    found = _agreement(known, _scores(known, make, train[:n], test), test)
+    scores = _scores(known, make, train[:n], test)
+    found = _agreement(known, scores, test)
+    if gained is not None:
+        gained.add(test, scores)
+    if n and _carried(known):
+        found["fell_back"] = float(np.array_equal(scores, known.codes[test, 0]))
     if active is not None:
         own = _agreement(known, _scores(known, make, active, test), test)
         found |= {"active_tau": own["tau"], "active_hard_pairs": own["hard_pairs"]}
@@ -155,9 +172,14 @@ def _scored(
 def _scores(known: Known, make: Callable[[], Predictor], rows: Rows, test: Rows) -> Real:
     """Of the architectures scored on; by the prior alone, where there is one, without labels."""
     fitted = _fit(known, make, rows) if len(rows) else None
-    if fitted is not None:
+    if fitted is not None and (not _carried(known) or holds_beyond(known, make, rows)):
         return fitted.predict(known.codes[test])[0]
     return known.codes[test, 0] if known.prior != NONE else np.zeros(len(test))
+
+
+def _carried(known: Known) -> bool:
+    """Whether there is a prior to fall back to, and reason to."""
+    return known.carried and known.prior != NONE
 
 
 def _agreement(known: Known, score: Real, test: Rows) -> dict[str, float | None]:
@@ -239,6 +261,7 @@ def _record(
         "active_tau_low": float(np.quantile(active, 0.025)) if len(active) else None,
         "active_tau_high": float(np.quantile(active, 0.975)) if len(active) else None,
         "active_hard_pairs": _average(_column(draws, "active_hard_pairs")) if n else None,
+        "fell_back": _average(_column(draws, "fell_back")),
         "prior": known.prior,
     }
 

@@ -18,8 +18,10 @@ from untrained.core.architecture import Architecture
 from untrained.core.benchmark import Benchmark, Row, Target
 from untrained.core.errors import BadData, UnknownName, UsageError
 from untrained.core.metric import metric
+from untrained.core.predictor import half_range
 
 Real = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
 
 KINDS = ("encoding", "statistics", "both")
 NONE = "none"  # as a prior
@@ -46,6 +48,8 @@ class Known:
     notes: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     """of the columns of `codes`"""
+    carried: bool = False
+    """whether labels are those of another table"""
     trainings: list[list[float]] = field(default_factory=list)
     """qualities of each architecture, one a training run; empty where single runs are not known"""
 
@@ -124,8 +128,10 @@ def from_benchmark(
 def fitted_on(source: Known, goal: Known) -> Known:
     """The architectures of both: labels are those of `source`, and what is to be predicted is in `goal`.
 
-    Learned from are the columns that both have. An architecture of both may be scored on, and is then not
-    labelled. Raises UsageError where they share nothing but the prior.
+    Learned from are the columns that both have, in each table less its median and over half the range of its
+    middle 68 %: what is large in the one may be small in the other, and a prior has its own scale in each.
+    An architecture of both may be scored on, and is then not labelled. Raises UsageError where they share
+    nothing but the prior.
     """
     shared = [n for n in goal.names if n in source.names]
     if not set(shared) - {goal.prior}:
@@ -136,7 +142,7 @@ def fitted_on(source: Known, goal: Known) -> Known:
     first, second = ({i: k for k, i in enumerate(t.ids)} for t in (source, goal))
 
     def column(name: str) -> Real:
-        a, b = source.codes[:, source.names.index(name)], goal.codes[:, goal.names.index(name)]
+        a, b = (_placed(t.codes[:, t.names.index(name)]) for t in (source, goal))
         return np.array([b[second[i]] if i in second else a[first[i]] for i in keys])
 
     def of(values: Real, places: dict[str, int]) -> Real:
@@ -154,8 +160,14 @@ def fitted_on(source: Known, goal: Known) -> Known:
         gap=goal.gap,
         notes=[f"learned from the {len(shared)} columns that both tables have", *goal.notes],
         names=shared,
+        carried=True,
         trainings=[goal.trainings[second[i]] if i in second else [] for i in keys] if goal.trainings else [],
     )
+
+
+def _placed(column: Real) -> Real:
+    found: Real = (column - np.median(column)) / half_range(column[:, None])[0]
+    return found
 
 
 def _goal(benchmark: Benchmark, name: str | None) -> Target:

@@ -39,18 +39,20 @@ class Predictor(ABC):
 
     With `prior`, the number of a column of X (a proxy, higher is better), the mean is
 
-        slope * prior + weight * correction,    weight = max(0, 1 - (1.5 standard errors / gain)^2)
+        slope * prior + weight * correction,    weight = max(0, 1 - (doubt * standard error / gain)^2)
 
     where the correction is learned from what the slope leaves, and its gain is the mean fall of the squared
-    error on rows that were held out. Where that gain is not above 1.5 of its standard errors the weight is 0
-    and the order is that of the prior: labels that say nothing change nothing. Without a prior the weight is
-    1, and so it is for a predictor that sets `gated` to False.
+    error on rows that were held out. Where that gain is not above 1.5 of its standard errors (the doubt) the
+    weight is 0 and the order is that of the prior: labels that say nothing change nothing. Without a prior
+    the weight is 1, and so it is for a predictor that sets `gated` to False.
     """
 
     name: ClassVar[str] = ""
-    gated: ClassVar[bool] = True
+    gated: bool = True
     """whether a correction must prove itself on held-out rows; not where nothing but it is fitted to labels,
     and a penalty that was set beforehand keeps it small"""
+    doubt: ClassVar[float] = DOUBT
+    """standard errors of its gain that a correction must be above to count"""
 
     def __init__(self, *, prior: int = -1, seed: int = 0) -> None:
         self.prior, self.seed = prior, seed
@@ -80,6 +82,12 @@ class Predictor(ABC):
             found[fold] = self.guess(codes[fold])[0]
         return found
 
+    def gain(self, codes: Real, target: Real, offset: Real) -> tuple[float, float]:
+        """What the correction gains on rows held out, and its standard error; here of the squared error."""
+        left = target - offset
+        fall = left**2 - (left - self.held_out(codes, target, offset)) ** 2
+        return float(fall.mean()), float(fall.std()) / math.sqrt(len(fall))
+
     # --- what everybody calls ----------------------------------------------------------------------
 
     def fit(self, X: ArrayLike, y: ArrayLike, pool: ArrayLike | None = None) -> Self:
@@ -94,7 +102,7 @@ class Predictor(ABC):
         self._check(rows, labels, around)
         self._seen = rows, labels, around
         self._columns = np.flatnonzero(np.ptp(around, axis=0) > 0)
-        self._median, self._range = np.median(around, axis=0), _range(around)
+        self._median, self._range = np.median(around, axis=0), half_range(around)
         placed = self._cut(around)
         self._middle, self._scale = placed.mean(0), np.where(placed.std(0) > 0, placed.std(0), 1.0)
         codes, prior = self._placed(rows)
@@ -177,10 +185,8 @@ class Predictor(ABC):
         return cut
 
     def _worth(self, codes: Real, target: Real, offset: Real) -> float:
-        left = target - offset
-        gain = left**2 - (left - self.held_out(codes, target, offset)) ** 2
-        mean, error = float(gain.mean()), float(gain.std()) / math.sqrt(len(gain))
-        return max(0.0, 1 - (DOUBT * error / mean) ** 2) if mean > 0 else 0.0
+        gain, error = self.gain(codes, target, offset)
+        return max(0.0, 1 - (self.doubt * error / gain) ** 2) if gain > 0 else 0.0
 
 
 def from_json(text: str | Mapping[str, Any]) -> Predictor:
@@ -219,8 +225,8 @@ def _matrix(name: str, values: ArrayLike) -> Real:
     return table
 
 
-def _range(table: Real) -> Real:
-    """Half the range of the middle 68 % of each column; of one that is mostly the same its deviation."""
+def half_range(table: Real) -> Real:
+    """(columns,): half the range of each one's middle 68 %; of one that is mostly the same its deviation."""
     low, high = np.quantile(table, [0.16, 0.84], axis=0)
     deviation = table.std(0)
     found: Real = np.where(high > low, (high - low) / 2, np.where(deviation > 0, deviation, 1.0))
@@ -236,7 +242,7 @@ def _bend(z: Real, cut: float) -> Real:
 def _target(labels: Real) -> Real:
     """What is learned: half the rank of a label and half its value, in standard scores."""
     near = labels / abs(labels).max()  # so that no difference is too large to be a number
-    values = _bend((near - np.median(near)) / _range(near[:, None])[0], BEND)
+    values = _bend((near - np.median(near)) / half_range(near[:, None])[0], BEND)
     return _standard(_standard(_scores(labels)) + _standard(values))
 
 
@@ -261,4 +267,4 @@ def predictor(cls: P) -> P:
     return cls
 
 
-__all__ = ["Predictor", "from_json", "grid", "predictor"]
+__all__ = ["Predictor", "from_json", "grid", "half_range", "predictor"]

@@ -195,11 +195,37 @@ def _print(found: Calibration, following: bool) -> None:
         [
             f"{found.predictor} above {first['prior']}, {first['draws']} draws, {first['tested']} networks"
             " scored on in each",
+            *_worth(found),
             _noise(found),
             *found.notes,
         ],
         most=8,
     )
+
+
+def _worth(found: Calibration) -> list[str]:
+    """What the luck of the table leaves of the gains, and what to do about labels that do harm."""
+    from untrained.apps.report.table import share
+
+    said = []
+    sure = [r for r in found.records if r["gain_networks_low"] is not None]
+    if sure:
+        spans = [
+            f"{r['gain_networks_low']:+.2f}..{r['gain_networks_high']:+.2f} ({r['labels']})" for r in sure
+        ]
+        said.append(f"gain in the mean over draws, 95 % over networks (labels): {', '.join(spans)}")
+    if any(r["fell_back"] for r in found.records):
+        shares = [f"{share(r['fell_back'])} ({r['labels']})" for r in found.records if r["labels"]]
+        said.append(
+            "what the labels of the other table teach does not hold beyond its own range, so the prior was"
+            f" taken alone; share of draws (labels): {', '.join(shares)}"
+        )
+    if any(r["gain"] < 0 for r in found.records) and ":careful" not in found.predictor:
+        said.append(
+            "labels do harm here in the mean; to move from the prior only where they prove a gain:"
+            " --predictor ridge_on_ranks:careful=true"
+        )
+    return said
 
 
 def _noise(found: Calibration) -> str:
