@@ -68,9 +68,8 @@ def main() -> None:
             table = read(words, benchmark, target, learn, prior)
             known[title if prior is None else f"{title}, above {prior}"] = table
     print(INTRODUCTION.format(text=Path(words.text).name, draws=words.draws))
-    for title, table in known.items():
-        curves(title, table, words.draws)
-    never_worse(known, words.draws)
+    told = {title: curves(title, table, words.draws) for title, table in known.items()}
+    never_worse(known, told, words.draws)
     others(known, words.draws)
     if not words.only:
         transfer(known)
@@ -99,8 +98,10 @@ def part(known: Known, which: str) -> Known:
     return replace(known, quality=np.where(own, known.quality, np.nan))
 
 
-def curves(title: str, known: Known, draws: int) -> None:
+def curves(title: str, known: Known, draws: int) -> dict[str, list[dict]]:
+    """Prints the tables of one benchmark; the records by half."""
     print(f"\n## {title}\n\nPrior `{known.prior}`.")
+    told = {}
     for which in ("kept", "chosen on", "all"):
         table = known if which == "all" else part(known, which)
         found = within_room(table, draws)
@@ -110,8 +111,10 @@ def curves(title: str, known: Known, draws: int) -> None:
         )
         print(f"\n{HEAD}\n|{'---|' * 11}")
         for r in found.records:
-            print("| " + " | ".join(cells(r)) + " |")
+            print("| " + " | ".join(cells(r)) + " |", flush=True)
+        told[which] = found.records
     print("\n" + noise(found))
+    return told
 
 
 def hard_among(known: Known) -> int:
@@ -157,7 +160,7 @@ def cells(r: dict) -> list[str]:
     return [*found, f"{r['gain']:+.3f}", by_draw, by_network, *hard, f"{r['no_worse']:.0%}", active]
 
 
-def never_worse(known: dict[str, Known], draws: int) -> None:
+def never_worse(known: dict[str, Known], told: dict[str, dict[str, list[dict]]], draws: int) -> None:
     print(
         f"\n## Never worse\n\nThe default against `{CAREFUL}`, which moves from the prior only where"
         " the labels, each left out, say that it gains. Mean gain in tau, that in hard pairs, and the share"
@@ -167,8 +170,8 @@ def never_worse(known: dict[str, Known], draws: int) -> None:
     print(f"|{'---|' * 9}")
     for title, table in known.items():
         for which in ("kept", "chosen on"):
-            both = [within_room(part(table, which), draws, name).records for name in (DEFAULT, CAREFUL)]
-            for one, other in zip(*(found[1:] for found in both), strict=True):
+            careful = within_room(part(table, which), draws, CAREFUL).records
+            for one, other in zip(told[title][which][1:], careful[1:], strict=True):
                 print(f"| {title} | {which} | {one['labels']} | {brief(one)} | {brief(other)} |")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from untrained.core.errors import InvalidArchitecture, UsageError
 from untrained.core.named import construct
 from untrained.core.space import Space
 
+LONGEST_LINE = 2**20  # bytes of one architecture that comes in a line
 LARGEST = 256 * 2**20  # bytes of a file of architectures; some half a million of them
 SHOWN = 70  # characters of a bad line
 MAKE = "make one: untrained sample rnn_cell -n 100 > cells.jsonl"
@@ -41,6 +44,47 @@ def architectures(path: str, space: str | None) -> tuple[Space, list[Architectur
     if where is None or not found:
         raise UsageError(f"{name} holds no architecture.\n  {MAKE}")
     return where, found
+
+
+def arriving(path: str, space: str | None) -> Iterator[tuple[Space, Architecture]]:
+    """Every architecture of JSON lines as soon as its line is there, with the space that all of them share.
+
+    Raises what `architectures` raises, when the line in question comes.
+    """
+    name = "stdin" if path == "-" else path
+    where = None if space is None else space_named(space)
+    for position, line in _lines(path, name):
+        try:
+            record = json.loads(line.decode("utf-8-sig"))
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{name}, {position}: not UTF-8, at byte {error.start}.\n  {MAKE}") from None
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"{name}, {position}: not JSON in one line: {error}.\n  {MAKE}") from None
+        try:
+            arch, where = _architecture(record, where)
+        except UsageError as error:
+            raise InvalidArchitecture(f"{name}, {position}: {error}") from None
+        yield where, arch
+
+
+def _lines(path: str, name: str) -> Iterator[tuple[str, bytes]]:
+    """(position, line) of a stream, without those that are empty; it may never end."""
+    if path == "-" and (sys.stdin is None or sys.stdin.closed):
+        raise UsageError(f"stdin is closed, so there is nothing to read from '-'.\n  {MAKE}")
+    try:
+        with nullcontext(sys.stdin.buffer) if path == "-" else Path(path).expanduser().open("rb") as file:
+            for i in count(1):
+                line = file.readline(LONGEST_LINE + 1)
+                if len(line) > LONGEST_LINE:
+                    raise UsageError(
+                        f"{name}, line {i} is longer than {LONGEST_LINE // 2**20} MiB.\n  {MAKE}"
+                    )
+                if not line:
+                    return
+                if line.strip():
+                    yield f"line {i}", line
+    except OSError as error:
+        raise UsageError(f"cannot read {name}: {error.strerror}.\n  {MAKE}") from None
 
 
 def recipe(typed: str, space: Space) -> list[Architecture]:

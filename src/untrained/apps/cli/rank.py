@@ -39,6 +39,9 @@ def rank(
     top: Annotated[
         int | None, typer.Option("--top", metavar="K", min=1, help="Print the best K only.")
     ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Rank each line as it comes, again and again, until they end.")
+    ] = False,
     space: Space = None,
     scale: Scale = "probe",
     text: Text = None,
@@ -54,20 +57,35 @@ def rank(
     their logarithms, which asks for networks that are bad by none; both take a metric without a number as
     the worst rank. borda is the share of duels won, and leaves such a metric out.
 
+    With --follow the architectures come one by one, from a program that is still making them: each is
+    measured at once and told with its rank among all so far. When they end, or at Ctrl-C, comes the table.
+
     With --json: a list of records, each with its rank, values and architecture (or model); what has no score
-    comes last, with the reason.
+    comes last, with the reason. With --follow one record a line and arrival, with the best so far.
 
     \b
+    generator | untrained rank - --follow -p fading_memory,gated_memory --combine log_rank
     untrained rank cells.jsonl --proxy fading_memory,params --top 10
     untrained rank cells.jsonl -p fading_memory,gated_memory --combine log_rank
     untrained rank --model mine --model other/config.json -p depth_width_rank
     """
     from untrained.apps.cli._measuring import Tally
     from untrained.apps.cli._progress import progress
-    from untrained.apps.cli._screen import print_notes, print_records, print_table
     from untrained.apps.names import split_names
+    from untrained.core.errors import UsageError
 
     names, tally = split_names(proxy), Tally()
+    if follow:
+        from untrained.apps.cli._following import following
+
+        if model or file is None or workers is not None:
+            raise UsageError(
+                "--follow measures the architectures of one FILE, or of -, one by one as they come:"
+                " without --model and --workers"
+            )
+        how = {"scale": scale, "text": text, "seeds": seeds, "device": device}
+        following(file, space, names, combine, top, how, json=json)
+        return
     found = _networks(file, model or [], space)
     with progress("ranking") as tick:
         from untrained.apps import api
@@ -87,6 +105,14 @@ def rank(
     deciding = ranking.metrics if ranking.combine else ranking.metrics[:1]
     for place in ranking:
         tally.see({name: place.measurements[name] for name in deciding})
+    show(ranking, top, json=json, most=10 if model else 5)
+    tally.end()
+
+
+def show(ranking: Ranking, top: int | None, *, json: bool = False, most: int = 5) -> None:
+    """The table or the records of the best."""
+    from untrained.apps.cli._screen import print_notes, print_records, print_table
+
     places = list(ranking)[:top]
     reasons = dict.fromkeys(m.reason for p in ranking for m in p.measurements.values() if m.reason)
     if json:
@@ -97,8 +123,7 @@ def rank(
             f"the best {len(places):,} of {len(ranking):,}" if len(places) < len(ranking) else "best first"
         )
         print(f"{shown} by {_order(ranking)}")
-        print_notes([*_notes(places), *reasons], most=10 if model else 5)
-    tally.end()
+        print_notes([*_notes(places), *reasons], most=most)
 
 
 def _networks(file: str | None, models: list[str], space: str | None) -> Sequence[object]:
