@@ -27,6 +27,7 @@ BLOCK = re.compile(
 )
 SMALLER = (
     (re.compile(r"(--trials[ =]|\btrials=)(\d+)"), 30),
+    (re.compile(r"(\blatency\b.* --trials )(\d+)"), 8),  # each is timed
     (re.compile(r"( -n )(\d+)"), 12),
     (re.compile(r"(\brange\()(\d{2,})(?=\))"), 12),
     (re.compile(r"(\bsteps=|--recover )(\d+)"), 4),

@@ -67,6 +67,9 @@ def test_marks_are_known_and_a_skip_says_why() -> None:
 def test_the_finder_finds_and_the_runner_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len([b for p in pages() for b in blocks(p)]) > 25
     assert smaller("untrained search x --trials 500 --workers 2") == "untrained search x --trials 30"
+    assert (
+        smaller("search x --where 'latency < 5' --trials 500") == "search x --where 'latency < 5' --trials 8"
+    )
     assert commands("a --b \\\n  c  # said\n# no\n\nd '#e'") == ["a --b    c", "d '#e'"]
     monkeypatch.chdir(tmp_path)
     for language, text in (("sh", "untrained lisst"), ("sh", "rm x"), ("python", "1 / 0")):
