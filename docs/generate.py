@@ -19,6 +19,7 @@ import untrained
 from untrained.apps.cli.app import app
 from untrained.apps.cli.plugins import PLURALS, card_of
 from untrained.core import registry
+from untrained.metrics.features import DESCRIPTIONS, FEATURES
 
 HERE = Path(__file__).parent
 GUIDES = {
@@ -28,6 +29,7 @@ GUIDES = {
     "guides/proxy.md": "Add a proxy",
     "guides/space.md": "Add a space",
     "guides/prune.md": "Prune an LLM",
+    "guides/few-labels.md": "Learn from a few trained networks",
     "guides/cluster.md": "Run on a cluster",
     "guides/read-a-leaderboard.md": "Read a leaderboard",
     "guides/train-and-export.md": "Train and export the winner",
@@ -42,7 +44,11 @@ MEASURED = {
 
 def pages() -> dict[str, str]:
     """Path of each generated page -> Markdown."""
-    found = {"reference/commands.md": commands(), "reference/python.md": python()}
+    found = {
+        "reference/commands.md": commands(),
+        "reference/python.md": python(),
+        "reference/features.md": features(),
+    }
     return found | {f"reference/{PLURALS[kind].replace(' ', '-')}.md": plugins(kind) for kind in PLURALS}
 
 
@@ -68,6 +74,17 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 # --- the pages ----------------------------------------------------------------------------------------
+
+
+def features() -> str:
+    """What each column of `untrained features` says."""
+    rows = [f"| `{name}` | {_cell(said)} |" for name, said in DESCRIPTIONS.items()]
+    lead = (
+        "The columns of `untrained features`, from which predictors learn: statistics of an untrained"
+        " network. One that a network cannot have is left empty. They are version"
+        f" {FEATURES}; a file of another version is refused."
+    )
+    return "\n\n".join(["# Features", lead, "\n".join(["| name | |", "|---|---|", *rows])])
 
 
 def plugins(kind: str) -> str:

@@ -227,6 +227,49 @@ def test_a_table_of_ones_own(run, mine):
     assert "learned from: gates, secret" in run(*words, "--labels", "20", "--columns", "secret").stdout
 
 
+def test_labels_that_do_harm_are_told_with_what_to_type(run, tmp_path):
+    """The prior is nearly the truth, and ten columns of noise say nothing of the rest."""
+    rng, path = np.random.default_rng(3), tmp_path / "mine.csv"
+    with path.open("w", newline="") as file:
+        out = csv.writer(file)
+        out.writerow(["id", "fading_memory", *(f"n{k}" for k in range(10)), "loss"])
+        for i in range(60):
+            prior, *noise = rng.normal(size=11).tolist()
+            out.writerow([f"x{i}", prior, *noise, 5 - prior + 0.2 * rng.normal()])
+    columns = ",".join(f"n{k}" for k in range(10))
+    words = ("calibrate", path, *OWN, "--prior", "fading_memory", "--columns", columns, "--labels", "20")
+    shown = run(*words).stdout
+    assert "labels do harm here" in shown
+    assert "95 % over networks (labels): " in shown
+    record = json.loads(run(*words, "--json").stdout)[1]
+    assert record["gain"] < 0
+    assert record["gain_networks_low"] < record["gain"] < record["gain_networks_high"]
+    careful = (*words, "--predictor", "ridge_on_ranks:careful=true")
+    assert "labels do harm" not in run(*careful).stdout
+    record = json.loads(run(*careful, "--json").stdout)[1]
+    assert record["no_worse"] == 1.0
+
+
+def test_the_gain_of_hard_pairs_is_counted_by_hand():
+    table = known(30)
+    table.size = np.array([10.0, 10.2] * 15)
+    record = calibrate(table, labels=[10], draws=1).records[1]
+    train, test = _split(table, 0, 0, 20)
+    score = _maker(table, "ridge_on_ranks")().fit(table.codes[train], table.label[train], table.codes)
+    told = score.predict(table.codes[test])[0]
+    net = pairs = 0.0
+    for place, i in enumerate(test):
+        for k, j in enumerate(test[:place]):
+            if abs(table.quality[i] - table.quality[j]) > table.gap:  # all are of nearly one size
+                better = np.sign(table.quality[i] - table.quality[j])
+                net += better * np.sign(told[place] - told[k]) - better * np.sign(
+                    table.codes[i, 0] - table.codes[j, 0]
+                )
+                pairs += 1
+    assert record["hard_gain"] == pytest.approx(net / 2 / pairs)
+    assert record["hard_gain_low"] <= record["hard_gain"] <= record["hard_gain_high"]
+
+
 def test_which_to_train_next_are_those_without_a_truth(run, mine):
     words = ("calibrate", mine(), *OWN, "--prior", "fading_memory", "--labels", "20", "--next", "3")
     found = json.loads(run(*words, "--json").stdout)

@@ -12,6 +12,7 @@ import pytest
 from blocks import ROOT
 
 from untrained.core import registry
+from untrained.metrics.features import DESCRIPTIONS
 
 pytest.importorskip("material")
 
@@ -32,6 +33,8 @@ def test_every_plug_in_and_command_has_its_place(site: Path) -> None:
         for name in registry.names(kind):
             assert f'id="{name}"' in text
     assert "untrained studies export" in (site / "reference" / "commands.html").read_text(encoding="utf-8")
+    features = (site / "reference" / "features.html").read_text(encoding="utf-8")
+    assert all(f"<code>{name}</code>" in features for name in DESCRIPTIONS)
     assert 'id="search"' in (site / "reference" / "python.html").read_text(encoding="utf-8")
 
 
