@@ -64,7 +64,7 @@ def rank(
     comes last, with the reason. With --follow one record a line and arrival, with the best so far.
 
     \b
-    generator | untrained rank - --follow -p fading_memory,gated_memory --combine log_rank
+    untrained sample rnn_cell -n 9 | untrained rank - --follow
     untrained rank cells.jsonl --proxy fading_memory,params --top 10
     untrained rank cells.jsonl -p fading_memory,gated_memory --combine log_rank
     untrained rank --model mine --model other/config.json -p depth_width_rank
