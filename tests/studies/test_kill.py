@@ -37,6 +37,14 @@ def end(process: subprocess.Popen[str], how: signal.Signals, after: float) -> st
     return said
 
 
+def grown(path: Path, beyond: int, process: subprocess.Popen[str]) -> None:
+    """Waits for rows of the process that writes, or its end, however slow the machine is."""
+    end = time.monotonic() + 60
+    while len(rows(path)) <= beyond and process.poll() is None:
+        assert time.monotonic() < end, "it does nothing"
+        time.sleep(0.005)
+
+
 @pytest.fixture
 def whole(tmp_path: Path) -> Path:
     """The store of a search that nothing stopped."""
@@ -47,8 +55,11 @@ def whole(tmp_path: Path) -> Path:
 
 def test_killed_again_and_again_it_ends_with_the_same_rows(tmp_path: Path, whole: Path) -> None:
     moments, path, sizes = Random(3), tmp_path / "killed.db", [0]
-    for _ in range(5):
-        end(start(path), signal.SIGKILL, moments.uniform(0.0, 0.12))
+    for n in range(5):
+        process = start(path)
+        if n % 2:  # else killed at any moment, also before its first row
+            grown(path, sizes[-1], process)
+        end(process, signal.SIGKILL, moments.uniform(0.0, 0.12))
         sizes.append(len(rows(path)))
         assert rows(path) == rows(whole)[: sizes[-1]]  # whole batches, and nothing else
     assert sizes == sorted(sizes)
@@ -61,9 +72,14 @@ def test_killed_again_and_again_it_ends_with_the_same_rows(tmp_path: Path, whole
 
 def test_ctrl_c_loses_no_trial_that_was_reported(tmp_path: Path, whole: Path) -> None:
     path = tmp_path / "stopped.db"
+    seen = 3  # version, name and question of the study come before its trials
     for after in (0.05, 0.15):
-        told = int(end(start(path), signal.SIGINT, after))
-        assert told <= len(load(path).trials) <= told + 1  # the last may be written and not yet reported
+        process = start(path)
+        grown(path, seen, process)
+        told = int(end(process, signal.SIGINT, after))
+        done = len(load(path).trials)
+        assert told <= done <= told + 1  # the last may be written and not yet reported
+        seen = len(rows(path))
     start(path).communicate(timeout=60)
     assert rows(path) == rows(whole)
 
