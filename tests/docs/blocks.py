@@ -78,9 +78,10 @@ def blocks(page: Path) -> list[Block]:
 
 
 def smaller(text: str) -> str:
-    """The same with fewer trials, architectures and steps."""
+    """The same with fewer trials, architectures and steps, and shorter examinations."""
     for pattern, most in SMALLER:
         text = pattern.sub(lambda m, most=most: f"{m[1]}{min(int(m[2]), most)}", text)  # type: ignore[misc]
+    text = re.sub(r"(?<=causal_lm:steps=)\d+(?=\s)", r"\g<0>,eval_windows=8", text)
     return re.sub(r" --workers \d+", "", text)  # the result is the same for any number
 
 

@@ -68,6 +68,9 @@ def test_the_finder_finds_and_the_runner_fails(tmp_path: Path, monkeypatch: pyte
     assert len([b for p in pages() for b in blocks(p)]) > 25
     assert smaller("untrained search x --trials 500 --workers 2") == "untrained search x --trials 30"
     assert (
+        smaller("train x -r causal_lm:steps=300 -o y") == "train x -r causal_lm:steps=4,eval_windows=8 -o y"
+    )
+    assert (
         smaller("search x --where 'latency < 5' --trials 500") == "search x --where 'latency < 5' --trials 8"
     )
     assert commands("a --b \\\n  c  # said\n# no\n\nd '#e'") == ["a --b    c", "d '#e'"]
