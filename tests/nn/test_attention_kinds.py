@@ -387,3 +387,33 @@ def test_a_sequence_longer_than_the_positions_is_refused():
     model = Transformer(shape("softmax"), luck())
     with pytest.raises(InvalidArchitecture, match=f"8 tokens, but the model has {T} positions"):
         model(torch.zeros(1, T + 1, dtype=torch.long))
+
+
+@pytest.mark.parametrize("length", [5, 64, 65, 200])
+def test_cosformer_in_spans_is_the_running_sum_of_its_formula(length):
+    """Against the formula written out: one matrix for every position, summed up from the left."""
+    from untrained.nn.attention import _running
+
+    luck = torch.Generator().manual_seed(0)
+    q, k = torch.rand(2, 2, 3, length, 8, dtype=torch.float64, generator=luck)
+    v = torch.randn(2, 3, length, 4, dtype=torch.float64, generator=luck)
+    mixed, total = _running(q, k, v)
+    sums = torch.einsum("bhtd,bhte->bhtde", k, v).cumsum(2)
+    torch.testing.assert_close(mixed, torch.einsum("bhtd,bhtde->bhte", q, sums))
+    torch.testing.assert_close(total, (q * k.cumsum(2)).sum(-1, keepdim=True))
+
+
+@pytest.mark.parametrize("position", ["learned", "rotary"])
+def test_a_projected_word_enters_at_the_scale_of_its_table(position):
+    """Else its position would drown it: at a tenth of it, networks do not begin to learn."""
+    shape = TransformerShape(
+        width=64,
+        layers=(LayerShape("softmax", 2, inner=(64,)),),
+        vocabulary=500,
+        positions=16,
+        embedding=16,
+        position=position,
+    )
+    model = Transformer(shape, torch.Generator().manual_seed(0))
+    words = model.embed(torch.arange(500)[None])
+    assert float(words.detach().std()) == pytest.approx(0.02, rel=0.15)

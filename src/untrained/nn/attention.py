@@ -15,6 +15,7 @@ from torch.nn.functional import pad, relu, softmax
 
 from untrained.core.errors import InvalidArchitecture
 from untrained.nn.memory import Memory
+from untrained.nn.spans import SPAN
 from untrained.nn.taps import Tape
 
 
@@ -112,13 +113,39 @@ class CosformerAttention(nn.Module):
         turn = torch.stack([angle.cos(), angle.sin()], -1)  # (T, 2)
         q, k = (torch.einsum("bhtd,tc->bhtdc", relu(t), turn).flatten(3) for t in (q, k))
         if self.causal:
-            mixed = torch.einsum("bhtd,bhtde->bhte", q, torch.einsum("bhtd,bhte->bhtde", k, v).cumsum(2))
-            total = (q * k.cumsum(2)).sum(-1, keepdim=True)
+            mixed, total = _running(q, k, v)
         else:
             mixed = q @ (k.transpose(-1, -2) @ v)
             total = (q * k.sum(2, keepdim=True)).sum(-1, keepdim=True)
         mixed = mixed / total.clamp(min=1e-6)
         return self.output(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+
+
+def _running(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """sum_{j <= i} (q_i . k_j) v_j, and the sum of the weights.
+
+    (B, H, T, C), (B, H, T, C), (B, H, T, E) -> (B, H, T, E), (B, H, T, 1)
+
+    A matrix of C x E for every position, as the formula has it, would be many times the network's own memory:
+    inside a span the weights are written out, and only its end has such a matrix.
+    """
+    before: Tensor | None = None
+    summed: Tensor | None = None
+    mixed, total = [], []
+    spans = list(zip(*(torch.split(t, SPAN, 2) for t in (q, k, v)), strict=True))
+    for i, (q_s, k_s, v_s) in enumerate(spans, start=1):
+        weights = (q_s @ k_s.transpose(-1, -2)).tril()
+        out, own = weights @ v_s, weights.sum(-1, keepdim=True)
+        if before is not None and summed is not None:
+            out, own = out + q_s @ before, own + (q_s * summed).sum(-1, keepdim=True)
+        mixed.append(out)
+        total.append(own)
+        if i == len(spans):
+            break  # nobody asks for what the last one adds
+        ended, added = k_s.transpose(-1, -2) @ v_s, k_s.sum(2, keepdim=True)
+        before = ended if before is None else before + ended
+        summed = added if summed is None else summed + added
+    return torch.cat(mixed, 2), torch.cat(total, 2)
 
 
 class FixedTransform(nn.Module):

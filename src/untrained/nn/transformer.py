@@ -246,6 +246,12 @@ class Transformer(nn.Module):
             self.head = None if shape.tied else nn.Linear(shape.width, shape.vocabulary, bias=False)
         self.to_empty(device=device)
         initialise(self, shape.init, generator)
+        if shape.init == "normal" and not shape.narrow_positions:
+            # At 0.02 like all others, a word would enter ten times smaller than its position, and after the
+            # first norm be gone: such networks stay at the frequencies of words for thousands of updates.
+            for projection in self.embedding.projections:
+                std = 1 / math.sqrt(projection.in_features)  # type: ignore[arg-type]
+                nn.init.normal_(projection.weight, std=std, generator=generator)  # type: ignore[arg-type]
 
     def embed(self, tokens: Tensor) -> Tensor:
         """(B, T) -> (B, T, D), without positions; (B, T, E) where they are narrow"""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from untrained.nn.spans import SPAN
 from untrained.spaces._gpt_rules import (
     Choices,
     clusters,
@@ -89,10 +90,11 @@ def flops(c: Choices) -> int:
     """2 x multiply-adds of the matrix products for one token of a sequence of `context` tokens.
 
     Attention scores are counted for the keys that a layer takes products with: all of the sequence, or a
-    window's span; cosformer has running sums instead, products of head width x 2 head width. A token passes
-    one projection of an adaptive embedding, the widest, and all of the head.
+    window's span; cosformer forms them in spans of 64, and hands a matrix of head width x 2 head width from
+    one span to the next. A token passes one projection of an adaptive embedding, the widest, and all of the
+    head.
     """
-    products = 0
+    products = 0.0
     for i, (heads, mixer) in enumerate(zip(c["heads"], c["mixer"], strict=True)):
         per_head = head_width(c, heads)
         biased = dict(c) | {"bias": False}
@@ -102,10 +104,22 @@ def flops(c: Choices) -> int:
                 heads * per_head * (c["context"] - 2)
             )  # scores of distances; two vectors are no products
         seen = min(c["context"], c["span"]) if mixer == "window" else c["context"]
-        products += heads * (4 * per_head**2 if mixer == "cosformer" else 2 * seen * per_head)
+        if mixer == "cosformer":
+            products += heads * _cosformer(c["context"], per_head)
+        else:
+            products += heads * 2 * seen * per_head
     widest = tables(c)[0][1]
     products += c["width"] * widest if projected(c) else 0
     return int(2 * (products + _head_products(c)))
+
+
+def _cosformer(context: int, width: int) -> float:
+    """Products of one head for a token, mean over a sequence; its queries and keys are 2 x `width` wide."""
+    whole, rest = divmod(context, SPAN)
+    inside = (whole * SPAN**2 + rest**2) * 3 * width
+    handed = context - min(context, SPAN)  # tokens that ask what was before their span
+    kept = (-(-context // SPAN) - 1) * SPAN  # tokens of spans that are not the last
+    return (inside + (handed + kept) * 2 * width**2) / context
 
 
 def _head_products(c: Choices) -> int:
