@@ -12,7 +12,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from untrained.core import statistics
+from untrained.core import resampling, statistics
 from untrained.core.statistics import (
     agreement,
     bootstrap,
@@ -251,7 +251,7 @@ def test_twins_count_once_when_they_are_one_cluster():
 
 def test_resamples_hold_whole_clusters():
     labels = np.array([7, 3, 7, 3, 7, 5])
-    for rows in statistics._resamples(labels, draws=50, seed=0):
+    for rows in resampling.resamples(labels, draws=50, seed=0):
         counts = np.bincount(rows, minlength=6)
         assert counts[0] == counts[2] == counts[4]
         assert counts[1] == counts[3]
