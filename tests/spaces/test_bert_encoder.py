@@ -173,7 +173,7 @@ def test_operations_can_be_read_as_plain_attention():
         (recipe({"num_feed_forward": 10**12}, {}), "num_feed_forward is 1000000000000"),
         (recipe({"num_feed_forward": 2}, {}), "inner"),
         (recipe(), "at least one layer"),
-        (recipe({}), "layers = 1"),
+        (recipe(*[{}] * 7), "layers = 7"),
         ({"hidden_size": 128}, "lacks nas_config"),
         ({"hidden_size": 128, "nas_config": {}}, "lacks encoder_layers"),
         ({"hidden_size": 128, "nas_config": {"encoder_layers": "two"}}, "not a list"),

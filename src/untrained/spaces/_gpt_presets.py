@@ -110,8 +110,21 @@ _LTS: dict[str, Choice] = _MIXED | {
     "div_val": choice(1, 2, 4),
     "context": choice(192),
 }
+# Small decoders for the benchmark of our own, with an embedding that knows nothing of the width.
+_SMALL: dict[str, Choice] = _MIXED | {
+    "layers": choice(1, 2, 3, 4, 6, 8),
+    "width": choice(32, 48, 64, 80, 96, 128, 160, 192),
+    "embedding": choice(16, 32, 64, 128),
+    "heads": choice(1, 2, 4, 8, per="layers"),
+    "inner": choice(32, 64, 96, 128, 192, 256, 384, 512, per="layers"),
+    "position": choice("learned", "rotary"),
+    "vocabulary": choice(2_048),
+    "context": choice(64),
+    "span": choice(16),
+}
 FAMILIES: dict[str, dict[str, Choice]] = {
     "mixed": _MIXED,
+    "small": _SMALL,
     "lts": _LTS,
     "lts_transformer_xl": _LTS
     | {

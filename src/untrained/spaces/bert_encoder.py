@@ -215,6 +215,8 @@ _MIXERS = {"sdp": "softmax", "wma": "multiplicative"} | dict.fromkeys(
     (name for name in OPERATIONS if name.startswith("conv")), "convolution"
 )
 _WIDTHS = (512, 1024, 2048, 4096)
+_SMALL_WIDTHS = (64, 128, 192, 256, 384, 512)
+_ALL = tuple(sorted({*_WIDTHS, *_SMALL_WIDTHS}))
 
 
 class _Large(BertEncoder):
@@ -227,11 +229,23 @@ class _Large(BertEncoder):
     inner = choice(*_stacks(*_WIDTHS), per="layers")
 
 
+class _Small(BertEncoder):
+    """Small encoders, for the benchmark of our own."""
+
+    hidden = choice(64, 96, 128)
+    layers = choice(1, 2, 3, 4, 5, 6)
+    operation = choice(*OPERATIONS, per="layers")
+    heads = choice(2, 4, 8, per="layers")
+    inner = choice(*_stacks(*_SMALL_WIDTHS), per="layers")
+
+
 class _Every(_Large):
     """All that can be written: also a first feed-forward layer of another width than the further ones."""
 
-    inner = choice(*((w,) for w in _WIDTHS), *((a, b, b) for a in _WIDTHS for b in _WIDTHS), per="layers")
+    hidden = choice(64, 96, 128, 256, 512)
+    layers = choice(1, 2, 3, 4, 5, 6)
+    inner = choice(*((w,) for w in _ALL), *((a, b, b) for a in _ALL for b in _ALL), per="layers")
 
 
-PRESETS: dict[str, type[BertEncoder]] = {"published": BertEncoder, "large": _Large}
+PRESETS: dict[str, type[BertEncoder]] = {"published": BertEncoder, "large": _Large, "small": _Small}
 _EVERY = _Every()

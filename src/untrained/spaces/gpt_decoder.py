@@ -55,7 +55,7 @@ class GptDecoder(Space):
     sizes: ClassVar[tuple[str, ...]] = ("vocabulary", "context")
 
     def __init__(self, *, family: str = "mixed") -> None:
-        """`family` names the ranges to sample from: mixed, lts or lts_transformer_xl."""
+        """`family` names the ranges to sample from: mixed, small, lts or lts_transformer_xl."""
         if family not in FAMILIES:
             raise UnknownName(
                 "family of gpt_decoder", family, sorted(FAMILIES), more="untrained show gpt_decoder"
