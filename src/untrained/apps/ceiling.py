@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,7 +41,22 @@ class Ceiling:
 
 
 def ceiling(known: Known) -> Ceiling | None:
-    """None where fewer than five trainings are repetitions: what the noise allows is then not known.
+    """That of a table to learn from; see `told_by`."""
+    prior = None if known.prior == NONE else known.codes[:, 0]
+    return told_by(known.trainings, known.quality, size=known.size, gap=known.gap, prior=prior)
+
+
+def told_by(
+    trainings: Sequence[Sequence[float]],
+    quality: Real,
+    *,
+    size: Real | None = None,
+    gap: float = 0.01,
+    prior: Real | None = None,
+) -> Ceiling | None:
+    """The ceiling of a table, from the qualities of each training of each network, and their means.
+
+    None where fewer than five trainings are repetitions: what the noise allows is then not known.
 
     The table is taken for the truth after its values were drawn together to the spread that a truth without
     noise has, and noise is added again: differences of twins from their mean, drawn from the quarter of them
@@ -48,21 +64,22 @@ def ceiling(known: Known) -> Ceiling | None:
     to be as noisy as twins of their quality; where twins are unlike the others, trust `retest` against
     `prior`, which compare like with like.
     """
-    rows = [i for i, t in enumerate(known.trainings) if len(t) > 1]
-    if sum(len(known.trainings[i]) - 1 for i in rows) < LEAST:
+    rows = [i for i, t in enumerate(trainings) if len(t) > 1]
+    if sum(len(trainings[i]) - 1 for i in rows) < LEAST:
         return None
-    twins = [np.array(known.trainings[i]) for i in rows]
+    twins = [np.array(trainings[i]) for i in rows]
     level = np.concatenate([np.full(len(t), t.mean()) for t in twins])
     off = np.concatenate([(t - t.mean()) * math.sqrt(len(t) / (len(t) - 1)) for t in twins])
-    simulated, size = _simulated(known, level, off), len(rows)
+    share = 1 / np.sqrt([max(1, len(t)) for t in trainings])
+    simulated, number = _simulated(quality, share, level, off, size, gap), len(rows)
     low, high = np.quantile(simulated[:, 0], [0.025, 0.975])
     first, second = (np.array([t[k] for t in twins]) for k in (0, 1))
     pairs = simulated[np.isfinite(simulated[:, 2]), 2]
     return Ceiling(
-        networks=size,
+        networks=number,
         noise=_spread(off),
-        retest=kendall_tau(first, second) if size > 1 else 0.0,
-        prior=None if known.prior == NONE or size < 2 else kendall_tau(known.codes[rows, 0], first),
+        retest=kendall_tau(first, second) if number > 1 else 0.0,
+        prior=None if prior is None or number < 2 else kendall_tau(prior[rows], first),
         tau=float(simulated[:, 0].mean()),
         tau_low=float(low),
         tau_high=float(high),
@@ -71,11 +88,11 @@ def ceiling(known: Known) -> Ceiling | None:
     )
 
 
-def _simulated(known: Known, level: Real, off: Real) -> Real:
+def _simulated(quality: Real, share: Real, level: Real, off: Real, size: Real | None, gap: float) -> Real:
     """(draws, 3): tau, tau in the better half and share of hard pairs of the truth, by noisy labels."""
-    rows = np.flatnonzero(np.isfinite(known.quality))
-    quality = known.quality[rows]
-    share = 1 / np.sqrt([max(1, len(known.trainings[i])) for i in rows])
+    rows = np.flatnonzero(np.isfinite(quality))
+    quality, share = quality[rows], share[rows]
+    size = None if size is None else size[rows]
     spread = _spread(quality - np.median(quality))
     noise = _spread(off) * math.sqrt(float((share**2).mean()))
     kept = math.sqrt(max(0.0, 1 - (noise / spread) ** 2)) if spread else 1.0
@@ -85,9 +102,7 @@ def _simulated(known: Known, level: Real, off: Real) -> Real:
     for _ in range(DRAWS):
         drawn = luck.integers(nearest.shape[1], size=len(rows))
         seen = true + share * off[nearest[np.arange(len(rows)), drawn]]
-        pairs = None
-        if known.size is not None:
-            pairs = hard_pairs(true, seen, known.size[rows], min_gap=known.gap)[0]
+        pairs = None if size is None else hard_pairs(true, seen, size, min_gap=gap)[0]
         found.append(
             (kendall_tau(true, seen), tau_better_half(true, seen), math.nan if pairs is None else pairs)
         )

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from untrained.apps.ceiling import told_by
 from untrained.apps.parallel import Progress, measure_all
 from untrained.apps.probing import Lab, flat
 from untrained.apps.ranking import check_combine
@@ -280,12 +281,39 @@ def _records(
     labels = _labels(rows)
     records = []
     for target in targets:
+        noise = _noise(target, rows, labels, signed)
         for name in columns:
             record = _record(name, target, rows, signed, sizes, labels, versus, mixed.get(name, [name]))
             if record:
                 owner = name if name in seconds else name.rpartition(".")[0]
-                records.append({**record, "seconds_per_arch": seconds.get(owner, 0.0)})
+                records.append({**record, **noise, "seconds_per_arch": seconds.get(owner, 0.0)})
     return records
+
+
+def _noise(
+    target: Target, rows: Sequence[Row], labels: Sequence[str], signed: Columns
+) -> dict[str, float | None]:
+    """What a perfect score would reach, told by networks that were trained several times; None: not known."""
+    trainings: dict[str, list[float]] = {}
+    sizes: dict[str, float | None] = {}
+    for i, row in enumerate(rows):
+        value = target.quality(row.truth[target.name]) if target.name in row.truth else math.nan
+        if math.isfinite(value):
+            trainings.setdefault(labels[i], []).append(value)
+            sizes[labels[i]] = signed[SIZE][i] if SIZE in signed else None
+    known = [v for v in sizes.values() if v is not None]
+    found = told_by(
+        list(trainings.values()),
+        np.array([math.fsum(t) / len(t) for t in trainings.values()]),
+        size=np.array(known) if len(known) == len(sizes) else None,
+        gap=target.gap,
+    )
+    return {
+        "ceiling_tau": None if found is None else found.tau,
+        "ceiling_hard_pairs": None if found is None else found.hard_pairs,
+        "retest_tau": None if found is None else found.retest,
+        "retested": None if found is None else found.networks,
+    }
 
 
 def _sign(name: str, benchmark: Benchmark, sizes: set[str], directions: Mapping[str, float]) -> float:

@@ -64,6 +64,8 @@ class Row:
     """metric values that the authors printed, by snake-case name"""
     seconds: float | None = None
     """what training took, where it was written down"""
+    band: str = ""
+    """networks of one band have one size on purpose; empty where a table has none"""
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,8 @@ class Benchmark(ABC):
     """what a shorter name stands for: a metric of several parts -> the part that its authors recommend"""
     published_better: ClassVar[Mapping[str, Better]] = {}
     """direction of published metric values that are not `higher`"""
+    shipped: ClassVar[Path | None] = None
+    """the folder of the package that has the files, for a table of our own"""
     readings: ClassVar[Mapping[str, str]] = {}
     """further ways to read the table that a comparison of all shows beside the usual one: name -> options"""
 

@@ -169,6 +169,8 @@ def _print(found: Correlation, versus: str | None) -> None:
         if records:
             print_heading(f"{target.name} ({target.unit}, {target.better} is better)")
             left_out += print_table(_table(records, versus), told=False)
+            if records[0]["ceiling_tau"] is not None:
+                print_text(_ceiling(records[0]))
             print()
     tell_left_out(left_out)
     print_text(LEGEND + (f" Versus: tau minus that of {versus}, with its interval." if versus else ""))
@@ -206,6 +208,17 @@ def _table(records: list[Record], versus: str | None) -> Table:
         beats = {True: "yes", False: "no", None: ""}[r["beats_size"]]
         rows.append([*row, beats, r["best_size"] or ""])
     return table(titles, rows)
+
+
+def _ceiling(record: Record) -> str:
+    """What noise leaves of a perfect score, in a sentence."""
+    pairs = record["ceiling_hard_pairs"]
+    hard = "" if pairs is None else f" and {100 * pairs:.0f}% of the hard pairs"
+    return (
+        f"noise ceiling: a perfect score would have tau {_two(record['ceiling_tau'])}{hard};"
+        f" {record['retested']} networks were trained more than once, and the first two trainings agree with"
+        f" tau {_two(record['retest_tau'])}."
+    )
 
 
 def _two(value: float | None) -> str:
