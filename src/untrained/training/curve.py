@@ -26,7 +26,7 @@ class Curve:
         """Keeps what is in the file up to that step; what a killed run wrote after its checkpoint goes."""
         if self.path is None:
             return
-        self.lines = [line for line in _read(self.path) if line["step"] <= step] if step else []
+        self.lines = [line for line in read_lines(self.path) if line["step"] <= step] if step else []
         try:
             self.path.write_text("".join(f"{json.dumps(line)}\n" for line in self.lines), encoding="utf-8")
         except OSError as error:
@@ -50,7 +50,7 @@ class Curve:
             self._board.close()
 
 
-def _read(path: Path) -> list[Line]:
+def read_lines(path: Path) -> list[Line]:
     """The whole lines of a file; a last one that was cut short is left out."""
     if not path.is_file():
         return []

@@ -17,6 +17,7 @@ from untrained.apps.cli.data import get, list_files, verify
 from untrained.apps.cli.discover import discover
 from untrained.apps.cli.export import export
 from untrained.apps.cli.features import features
+from untrained.apps.cli.make_benchmark import make_benchmark
 from untrained.apps.cli.plugins import list_, show
 from untrained.apps.cli.prune import prune
 from untrained.apps.cli.rank import rank
@@ -63,6 +64,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "export": export,
     "train": train,
     "dashboard": dashboard,
+    "make-benchmark": make_benchmark,
 }
 DATA: dict[str, Callable[..., None]] = {"list": list_files, "get": get, "verify": verify}
 STUDIES: dict[str, Callable[..., None]] = {

@@ -1,0 +1,366 @@
+"""The page of verdicts: every score on our own benchmarks, inside bands of one size.
+
+    python perf/verdict.py --scores FOLDER [--workers K] [--kept] --write docs/verdict.md
+
+Scores are kept in FOLDER, so that a run that is stopped goes on; with --kept the page is made of what is
+there.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from untrained.apps.correlation import plain_orders
+from untrained.apps.leaderboard.kept import called
+from untrained.apps.leaderboard.measuring import Works, measured, planned, taken
+from untrained.apps.leaderboard.tables import opened
+from untrained.apps.making.worth import Worth, worths
+from untrained.apps.probing import resolve
+from untrained.benchmarks import SHIPPED
+from untrained.core import registry
+from untrained.core.bands import bootstrap_in_bands, paired_in_bands, tau_in_bands
+from untrained.core.benchmark import Benchmark
+from untrained.core.files import write_whole
+from untrained.core.metric import Metric
+from untrained.core.resampling import PairedTest
+from untrained.core.runs import parsed
+from untrained.core.statistics import hard_pairs, holm, kendall_tau, paired_hard_pairs, paired_test
+from untrained.core.text import load
+
+BOARDS = {"bench_rnn": "Cells", "bench_decoder": "Decoders", "bench_encoder": "Encoders"}
+TESTS = 10_000  # resamples of a p-value
+LEVEL = 0.05
+SIZE = "params_nonembedding"
+
+Real = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Family:
+    """A benchmark with everything that is known of its networks, a row a training."""
+
+    name: str
+    columns: Mapping[str, Real]
+    """scores in their own direction, NaN where there is none"""
+    plain: Mapping[str, Real]
+    """sizes and simple orders, more taken as better"""
+    truths: Mapping[str, Real]
+    """target -> quality"""
+    bands: npt.NDArray[np.str_]
+    ids: npt.NDArray[np.str_]
+    sizes: Real
+    """non-embedding parameters"""
+    seconds: Mapping[str, float]
+    worth: Sequence[Worth]
+    gap: float
+
+    def tau(self, score: Real, target: str = "loss") -> float:
+        use = np.isfinite(score)
+        return tau_in_bands(score[use], self.truths[target][use], self.bands[use], self.ids[use])
+
+    def interval(self, score: Real, target: str = "loss") -> tuple[float, float]:
+        use = np.isfinite(score)
+        return bootstrap_in_bands(score[use], self.truths[target][use], self.bands[use], self.ids[use])
+
+    def versus(self, one: Real, other: Real, target: str = "loss") -> PairedTest:
+        """Tau in bands of the one minus that of the other, where both have a number."""
+        use = np.isfinite(one) & np.isfinite(other)
+        rest = (self.truths[target][use], self.bands[use], self.ids[use])
+        return paired_in_bands(one[use], other[use], *rest, draws=TESTS)
+
+    def hard(self, score: Real) -> float:
+        """Share of the hard pairs in the right order."""
+        use = np.isfinite(score)
+        return hard_pairs(score[use], self.truths["loss"][use], self.sizes[use], min_gap=self.gap)[0] or 0.0
+
+    @property
+    def best_plain(self) -> str:
+        return max(sorted(self.plain), key=lambda name: self.tau(self.plain[name]))
+
+    @property
+    def best_score(self) -> str:
+        return max(sorted(self.columns), key=lambda name: self.tau(self.columns[name]))
+
+
+def main() -> None:
+    ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ask.add_argument("--scores", type=Path, required=True)
+    ask.add_argument("--workers", type=int)
+    ask.add_argument("--kept", action="store_true")
+    ask.add_argument("--only", choices=sorted(BOARDS), action="append")
+    ask.add_argument("--write", type=Path)
+    asked = ask.parse_args()
+    asked.scores.mkdir(parents=True, exist_ok=True)
+    metrics = resolve(["all"])
+    families = [family(name, metrics, asked) for name in asked.only or BOARDS]
+    page = "\n\n".join(["# Verdicts", INTRODUCTION, *map(section, families), claims(families)]) + "\n"
+    if asked.write:
+        write_whole(asked.write, page)
+    else:
+        print(page)
+
+
+def family(name: str, metrics: Sequence[Metric], asked: argparse.Namespace) -> Family:
+    """A benchmark, with its scores measured or taken."""
+    board = opened(name, name, data=None, limit=None, scale="probe", text=load(), device="cpu")
+    works: Works = (taken if asked.kept else planned)(board, metrics, asked.scores, None)
+    if not asked.kept:
+        measured([works], workers=asked.workers, progress=None)
+    board, sheet = works.board, works.main.sheet
+    rows = board.rows
+    ids = [r.architecture.id for r in rows if r.architecture]
+    orders = {a.id: plain_orders(board.lab, a)[0] for a in board.archs}
+    plain = {
+        n: np.array([orders[i].get(n, np.nan) for i in ids])
+        for n in dict.fromkeys(n for found in orders.values() for n in found)
+    }
+    scores = {
+        m.label: (1.0 if m.better == "higher" else -1.0) * np.array(sheet.column(called(m), rows))
+        for m in works.main.metrics
+    }
+    made: type[Benchmark] = registry.get("benchmark", name)
+    _, runs = parsed(name, board.lab.space.name, SHIPPED / made.files[0].name)
+    return Family(
+        name=name,
+        columns={n: v for n, v in scores.items() if len(set(v[np.isfinite(v)])) >= 3 and n not in plain},
+        plain={n: v for n, v in plain.items() if np.isfinite(v).all() and np.ptp(v) > 0},
+        truths={t.name: np.array([t.quality(r.truth[t.name]) for r in rows]) for t in made.targets},
+        bands=np.array([r.band for r in rows]),
+        ids=np.array(ids),
+        sizes=plain[SIZE],
+        seconds={m.label: sheet.seconds(called(m)) for m in works.main.metrics},
+        worth=worths(runs),
+        gap=board.target.gap,
+    )
+
+
+def section(found: Family) -> str:
+    """What the table is worth, then every score."""
+    head = f"## {BOARDS[found.name]}: `{found.name}`"
+    return "\n\n".join([head, noise(found.worth), scores(found)])
+
+
+def noise(found: Sequence[Worth]) -> str:
+    """A line a band."""
+    titles = ["band", "networks", "diverged", "losses", "spread", "noise of one training", "test-retest"]
+    titles += ["test-retest, all simulated", "half the tokens against all"]
+    rows = []
+    for w in found:
+        row = [w.name, str(w.networks), str(w.diverged), f"{w.low:.3f} to {w.high:.3f}", f"{w.spread:.3f}"]
+        row += ["-" if w.noise is None else f"{w.noise:.4f}"]
+        row += ["-" if w.retest is None else f"{w.retest:.2f} ({w.repeated} networks)"]
+        row += ["-" if w.retest_all is None else f"{w.retest_all:.2f}", f"{w.settled:.2f}"]
+        rows.append(row)
+    return grid(titles, rows)
+
+
+def scores(found: Family) -> str:
+    """Plain orders first, in italics, then scores, best in bands first."""
+    size, top = found.plain[found.best_plain], found.columns[found.best_score]
+    against = {n: found.versus(v, size) for n, v in found.columns.items()}
+    p = dict(zip(against, holm([t.p for t in against.values()]), strict=True))
+    titles = ["score", "in bands", "95 %", "early", "over all", "hard pairs", f"minus {found.best_plain}"]
+    titles += ["p", f"minus {found.best_score}", "s/network"]
+    rows = []
+    plain, own = (
+        sorted(c.items(), key=lambda item: -found.tau(item[1])) for c in (found.plain, found.columns)
+    )
+    for name, values in [*plain, *own]:
+        use = np.isfinite(values)
+        row = [f"*{name}*" if name in found.plain else f"`{name}`", f"{found.tau(values):.2f}"]
+        row += ["{:.2f} to {:.2f}".format(*found.interval(values)), f"{found.tau(values, 'loss_early'):.2f}"]
+        row += [
+            f"{kendall_tau(values[use], found.truths['loss'][use]):.2f}",
+            f"{100 * found.hard(values):.0f}%",
+        ]
+        if name in found.plain:
+            rows.append([*row, "", "", "", ""])
+            continue
+        row += [shown(against[name]), f"{p[name]:.3f}" + (" beats" if beats(against[name], p[name]) else "")]
+        row += ["" if name == found.best_score else shown(found.versus(values, top))]
+        rows.append([*row, f"{found.seconds[name]:.3f}"])
+    return grid(titles, rows)
+
+
+def beats(test: PairedTest, p: float) -> bool:
+    return test.difference > 0 and p <= LEVEL
+
+
+def shown(test: PairedTest) -> str:
+    return f"{test.difference:+.2f} [{test.low:+.2f}, {test.high:+.2f}]"
+
+
+# --- claims ----------------------------------------------------------------------------------------
+
+Claim = tuple[str, str, Callable[[Family], tuple[bool, str]]]
+
+
+def above(one: str, other: str) -> Callable[[Family], tuple[bool, str]]:
+    """Whether one score surely orders better than another, over all pairs."""
+
+    def judged(f: Family) -> tuple[bool, str]:
+        a, b, q = f.columns[one], f.columns[other], f.truths["loss"]
+        use = np.isfinite(a) & np.isfinite(b)
+        test = paired_test(kendall_tau, a[use], b[use], q[use], clusters=f.ids[use], draws=TESTS)
+        return (
+            test.low > 0,
+            f"tau {kendall_tau(a[use], q[use]):.2f} and {kendall_tau(b[use], q[use]):.2f}: {shown(test)}",
+        )
+
+    return judged
+
+
+def not_below(one: str, other: str) -> Callable[[Family], tuple[bool, str]]:
+    """Whether one score is not surely worse than another."""
+
+    def judged(f: Family) -> tuple[bool, str]:
+        a, b, q = f.columns[one], f.columns[other], f.truths["loss"]
+        use = np.isfinite(a) & np.isfinite(b)
+        test = paired_test(kendall_tau, a[use], b[use], q[use], clusters=f.ids[use], draws=TESTS)
+        return (
+            test.high >= 0,
+            f"tau {kendall_tau(a[use], q[use]):.2f} and {kendall_tau(b[use], q[use]):.2f}: {shown(test)}",
+        )
+
+    return judged
+
+
+def fast_and_well(fast: str, well: str) -> Callable[[Family], tuple[bool, str]]:
+    """Whether one score foretells the early loss better than the end, and the other does not."""
+
+    def judged(f: Family) -> tuple[bool, str]:
+        taus = {
+            (n, t): kendall_tau(f.columns[n][use], f.truths[t][use])
+            for n in (fast, well)
+            for t in ("loss_early", "loss")
+            if (use := np.isfinite(f.columns[n])).any()
+        }
+        held = (
+            taus[fast, "loss_early"] > taus[fast, "loss"] and taus[well, "loss_early"] <= taus[well, "loss"]
+        )
+        said = "; ".join(
+            f"{n} {taus[n, 'loss_early']:.2f} early, {taus[n, 'loss']:.2f} at the end" for n in (fast, well)
+        )
+        return held, said
+
+    return judged
+
+
+def more_hard_pairs(one: str, other: str | None) -> Callable[[Family], tuple[bool, str]]:
+    """Whether one score has surely more hard pairs right than another, or than the best plain order."""
+
+    def judged(f: Family) -> tuple[bool, str]:
+        name = other or max(sorted(f.plain), key=lambda n: f.hard(f.plain[n]))
+        a, b = f.columns[one], f.columns[name] if other else f.plain[name]
+        use = np.isfinite(a) & np.isfinite(b)
+        test = paired_hard_pairs(
+            a[use],
+            b[use],
+            f.truths["loss"][use],
+            f.sizes[use],
+            min_gap=f.gap,
+            clusters=f.ids[use],
+            draws=TESTS,
+        )
+        assert test is not None, "a band has pairs"
+        return test.low > 0, f"{100 * f.hard(a):.0f}% and {100 * f.hard(b):.0f}% ({name}): {shown(test)}"
+
+    return judged
+
+
+def about_nothing(name: str) -> Callable[[Family], tuple[bool, str]]:
+    """Whether the interval of a tau in bands holds 0."""
+
+    def judged(f: Family) -> tuple[bool, str]:
+        values = f.columns.get(name, f.plain.get(name))
+        if values is None:
+            return True, f"`{name}` has no number there"
+        low, high = f.interval(values)
+        return low <= 0 <= high, f"tau in bands {f.tau(values):.2f} [{low:.2f}, {high:.2f}]"
+
+    return judged
+
+
+CLAIMS: tuple[tuple[str, tuple[str, ...], Callable[[Family], tuple[bool, str]]], ...] = (
+    (
+        "On cells, fading memory orders better than hidden covariance",
+        ("bench_rnn",),
+        above("fading_memory", "hidden_covariance"),
+    ),
+    (
+        "On cells, gated memory is at least as good as fading memory",
+        ("bench_rnn",),
+        not_below("gated_memory", "fading_memory"),
+    ),
+    (
+        "Hidden covariance foretells who learns fast, fading memory who ends well",
+        ("bench_rnn",),
+        fast_and_well("hidden_covariance", "fading_memory"),
+    ),
+    (
+        "On decoders, `rank_and_reuse` beats every plain size where size is equal",
+        ("bench_decoder",),
+        more_hard_pairs("rank_and_reuse", None),
+    ),
+    (
+        "On encoders, a forward pass adds what shape lacks",
+        ("bench_encoder",),
+        more_hard_pairs("rank_spread_reach", "rank_and_reuse"),
+    ),
+    (
+        "The memory rule for cells does not carry over to transformers",
+        ("bench_decoder", "bench_encoder"),
+        about_nothing("fading_memory"),
+    ),
+    (
+        "Size tells nothing inside a band",
+        ("bench_rnn", "bench_decoder", "bench_encoder"),
+        about_nothing(SIZE),
+    ),
+)
+
+
+def claims(families: Sequence[Family]) -> str:
+    """What was claimed before these networks were trained, and what became of it."""
+    rows = []
+    for claim, names, judged in CLAIMS:
+        for found in (f for f in families if f.name in names):
+            held, said = judged(found)
+            rows.append([claim, f"`{found.name}`", "holds" if held else "**does not hold**", said])
+    return "\n\n".join(["## What became of our claims", CLAIMED, grid(["claim", "on", "", "seen"], rows)])
+
+
+def grid(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [titles, ["---"] * len(titles), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+INTRODUCTION = """\
+Made by `python perf/verdict.py --scores FOLDER --write docs/verdict.md`, from the three tables in the package
+([what they are](benchmark.md)). Probe scale, one draw of weights, the English that Python ships as text. All
+intervals are of 95 %, over distinct networks.
+
+in bands: Kendall's tau of the pairs inside bands of one size, ties no agreement. early: the same with the
+loss after a fourth of the tokens. over all: tau-b of all pairs. hard pairs: networks of one size whose losses
+are more than 0.01 nats apart, and how many of those pairs are put in the right order. minus: the difference
+of two taus in bands, paired; the best plain order and the best score are chosen on the same networks, which
+is in their favour. p: of the difference to the best plain order, corrected by Holm's method for the number
+of scores. Plain orders stand first, in italics. spread: standard deviation of losses inside a band; noise:
+that of one training over seeds; test-retest: tau inside bands between two trainings of the networks that
+have three seeds.
+"""
+CLAIMED = """\
+The claims were made on other data, and written down in [the design](benchmark.md) with what would refute them
+before any of these networks was trained.
+"""
+
+
+if __name__ == "__main__":
+    main()

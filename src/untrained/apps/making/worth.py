@@ -1,0 +1,132 @@
+"""What a table is worth: whether the order has settled, and how much of it is noise."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from untrained.core.bands import tau_in_bands
+from untrained.core.runs import Run
+from untrained.core.statistics import kendall_tau
+
+DRAWS = 500  # simulated repetitions
+LEAST = 3  # networks that an order takes
+
+Real = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Worth:
+    """Of some runs: those of a band, or of all bands, where only pairs inside a band are compared."""
+
+    name: str
+    networks: int
+    diverged: int
+    """networks with no loss at the end"""
+    low: float
+    """smallest loss"""
+    high: float
+    spread: float
+    """standard deviation of the losses inside bands"""
+    settled: float
+    """Kendall's tau of the order at half the tokens with that at the end, inside bands"""
+    settled_over_all: float
+    """the same, all pairs counted"""
+    repeated: int
+    """networks with several seeds"""
+    noise: float | None
+    """standard deviation of one training's loss over seeds"""
+    retest: float | None
+    """Kendall's tau between two trainings of the repeated networks inside bands, mean over pairs of seeds"""
+    retest_all: float | None
+    """the same for all networks, simulated: the losses at hand, and noise drawn to them again"""
+
+
+def worths(runs: Sequence[Run]) -> list[Worth]:
+    """One for each band, and one for all."""
+    names = list(dict.fromkeys(r.band for r in runs))
+    each = [worth(name, [r for r in runs if r.band == name]) for name in names]
+    found = [w for w in each if w is not None]
+    whole = worth("all", runs) if len(found) > 1 else None
+    return [*found, *([whole] if whole else [])]
+
+
+def worth(name: str, runs: Sequence[Run]) -> Worth | None:
+    """None where fewer than three networks have a loss."""
+    first = [r for r in runs if r.seed == 0]
+    ended = [r for r in first if r.loss is not None]
+    if len(ended) < LEAST:
+        return None
+    losses, bands = np.array([r.loss for r in ended], dtype=float), [r.band for r in ended]
+    half = np.array([r.curve[(len(r.curve) - 1) // 2] for r in ended])
+    twins = _twins(runs)
+    noise = _noise(twins)
+    return Worth(
+        name=name,
+        networks=len(first),
+        diverged=len(first) - len(ended),
+        low=float(losses.min()),
+        high=float(losses.max()),
+        spread=_spread(losses, bands),
+        settled=tau_in_bands(half, losses, bands),
+        settled_over_all=kendall_tau(half, losses),
+        repeated=len(twins),
+        noise=noise,
+        retest=_retest(twins, runs),
+        retest_all=None if noise is None else _simulated(losses, bands, noise),
+    )
+
+
+def _twins(runs: Sequence[Run]) -> dict[str, list[float]]:
+    """The losses of networks with several, by id, in the order of their seeds."""
+    found: dict[str, list[float]] = {}
+    for run in sorted(runs, key=lambda r: r.seed):
+        if run.loss is not None:
+            found.setdefault(run.arch.id, []).append(run.loss)
+    return {name: losses for name, losses in found.items() if len(losses) > 1}
+
+
+def _noise(twins: dict[str, list[float]]) -> float | None:
+    """Pooled over networks, each with its own mean."""
+    free = sum(len(t) - 1 for t in twins.values())
+    if not free:
+        return None
+    return float(np.sqrt(sum(np.var(t) * len(t) for t in twins.values()) / free))
+
+
+def _retest(twins: dict[str, list[float]], runs: Sequence[Run]) -> float | None:
+    bands = {r.arch.id: r.band for r in runs}
+    whole = max(map(len, twins.values()), default=0)
+    complete = {name: t for name, t in twins.items() if len(t) == whole}
+    if len(complete) < LEAST:
+        return None
+    columns, band = np.array(list(complete.values())).T, [bands[n] for n in complete]
+    pairs = itertools.combinations(range(whole), 2)
+    return float(np.mean([tau_in_bands(columns[a], columns[b], band) for a, b in pairs]))
+
+
+def _simulated(losses: Real, bands: Sequence[str], noise: float) -> float:
+    """Of two trainings of all networks, if the losses without noise were spread as these are with it less."""
+    luck, band = np.random.default_rng(0), np.array(bands)
+    true = losses.copy()
+    for name in set(bands):
+        own = band == name
+        variance = losses[own].var(ddof=1) if own.sum() > 1 else 0.0
+        kept = np.sqrt(max(0.0, 1 - noise**2 / variance)) if variance else 0.0
+        true[own] = losses[own].mean() + kept * (losses[own] - losses[own].mean())
+    taus = []
+    for _ in range(DRAWS):
+        one, two = true + noise * luck.standard_normal((2, len(true)))
+        taus.append(tau_in_bands(one, two, bands))
+    return float(np.mean(taus))
+
+
+def _spread(losses: Real, bands: Sequence[str]) -> float:
+    """Standard deviation from the mean of the band."""
+    band = np.array(bands)
+    off = np.concatenate([losses[band == name] - losses[band == name].mean() for name in set(bands)])
+    return float(np.sqrt((off**2).sum() / max(1, len(off) - len(set(bands)))))

@@ -1,0 +1,48 @@
+"""Our own small decoders, trained to the end, in bands of one size."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from untrained.benchmarks._bench import Bench, file
+from untrained.core.benchmark import File, benchmark
+from untrained.core.recipe import Recipe
+
+
+@benchmark
+class BenchDecoder(Bench):
+    """Our own small decoders, trained to the end, in bands of one size.
+
+    Decoders of the space `gpt_decoder:family=small`: depth, width, heads, key/value heads, feed-forward
+    width and mixer of each layer, norm, its place, kind of position, and an embedding whose width knows
+    nothing of the network's. Non-embedding parameters are 64 k, 128 k or 256 k, at most 2 % apart in a band,
+    so that size tells nothing there. `loss` is the held-out loss at the end, `loss_early` that after a
+    fourth of the tokens. Five networks of each band were trained with three seeds. The option `table` reads
+    a store of `untrained make-benchmark` instead of the table in the package.
+
+    Source:  made by us: docs/benchmark.md
+    Licence: CC BY 4.0; trained on WikiText-2 (CC BY-SA 3.0), no word of which is in the table
+    Rows:    10 trainings of 10 networks; 126 of 96 are planned
+    Bytes:   9,239
+    """
+
+    space: ClassVar[str] = "gpt_decoder"
+    files: ClassVar[tuple[File, ...]] = (
+        file(
+            "bench_decoder.jsonl", 9_239, "b88b367d5a51fff6415b22872b13b8913f9baac447db1deda34cef3fedf9d03e"
+        ),
+    )
+    recipe: ClassVar[Recipe] = Recipe(
+        "WikiText-2, validation and test part",
+        steps=1_200,
+        batch=16,
+        length=64,
+        optimizer="AdamW",
+        peak_lr=4e-3,
+        schedule="cosine",
+        warmup=0.05,
+        weight_decay=0.1,
+        beta1=0.9,
+        beta2=0.95,
+        clip=1.0,
+    )
