@@ -79,3 +79,19 @@ def test_a_configuration_made_small_is_described_whole(kind):
     words = WordTable(300, 64 if kind == "ElectraConfig" else 128)
     assert seen.model.stream() == Stream(2, 128, (words,), projected=kind == "ElectraConfig")
     assert metric("rank_spread_reach")(seen).ok
+
+
+def test_whoever_leaves_in_the_middle_leaves_numbers_as_they_were():
+    """Tiny numbers are flushed to zero while a network is measured, and not after."""
+    import torch
+
+    from untrained.apps import api
+    from untrained.apps.parallel import measure_all
+    from untrained.core.metric import metric
+
+    lab = api.lab("rnn_cell")
+    archs = [lab.space.classic(name) for name in ("rnn", "lstm", "gru")]
+    found = measure_all(lab, archs, [metric("params")], workers=1)
+    next(found)
+    assert float(torch.tensor(1e-40) * 0.5) > 0
+    assert len(list(found)) == 2

@@ -57,13 +57,14 @@ def _results(
 ) -> Iterator[Measured]:
     here, start = 0, time.perf_counter()
     if workers in (None, 1):
-        with quiet_numbers():
-            while here < len(archs):
-                yield lab.measure(archs[here], metrics, seeds)
-                here += 1
-                left = (time.perf_counter() - start) / here * (len(archs) - here)
-                if workers is None and here >= 3 and left > LONG and _cores() > 1 and _portable(metrics):
-                    break
+        while here < len(archs):
+            with quiet_numbers():  # not while the caller has the result, who may never come back
+                found = lab.measure(archs[here], metrics, seeds)
+            yield found
+            here += 1
+            left = (time.perf_counter() - start) / here * (len(archs) - here)
+            if workers is None and here >= 3 and left > LONG and _cores() > 1 and _portable(metrics):
+                break
     if here < len(archs):
         task = (lab, [m.label for m in metrics], seeds)
         with ProcessPoolExecutor(
