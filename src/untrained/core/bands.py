@@ -29,8 +29,7 @@ def tau_in_bands(
     Rows of one cluster (trainings of one architecture) make no pair. A tie in score is no agreement, as in
     tau-a. 0.0 where there is no pair.
     """
-    s, q, right, pairs = _pairs(score, quality, bands, clusters)
-    del s, q
+    right, pairs = _pairs(score, quality, bands, clusters)
     return float(right.sum() / pairs.sum()) if pairs.any() else 0.0
 
 
@@ -46,7 +45,7 @@ def bootstrap_in_bands(
 ) -> tuple[float, float]:
     """Percentile interval of `tau_in_bands` under resampling of the architectures."""
     check_draws(draws, level)
-    _, _, right, pairs = _pairs(score, quality, bands, clusters)
+    right, pairs = _pairs(score, quality, bands, clusters)
     return quantiles(_shares(right, pairs, clusters_of(clusters, len(pairs)), draws, seed), level)
 
 
@@ -63,8 +62,8 @@ def paired_in_bands(
 ) -> PairedTest:
     """`tau_in_bands` of the one score minus that of the other, on the same resamples."""
     check_draws(draws, level)
-    _, _, mine, pairs = _pairs(score_a, quality, bands, clusters)
-    _, _, other, _ = _pairs(score_b, quality, bands, clusters)
+    mine, pairs = _pairs(score_a, quality, bands, clusters)
+    other, _ = _pairs(score_b, quality, bands, clusters)
     values = _shares(mine - other, pairs, clusters_of(clusters, len(pairs)), draws, seed)
     whole = float((mine - other).sum() / pairs.sum()) if pairs.any() else 0.0
     return tested(whole, values, level)
@@ -72,8 +71,8 @@ def paired_in_bands(
 
 def _pairs(
     score: ArrayLike, quality: ArrayLike, bands: ArrayLike, clusters: ArrayLike | None
-) -> tuple[Floats, Floats, Floats, Floats]:
-    """The columns; +1, 0 or -1 for how a pair is ordered; 1 for the pairs that count."""
+) -> tuple[Floats, Floats]:
+    """+1, 0 or -1 for how a pair is ordered; 1 for the pairs that count."""
     s, q = checked(score=score, quality=quality)
     band, own = np.asarray(bands), clusters_of(clusters, len(s))
     if band.shape != s.shape:
@@ -81,7 +80,7 @@ def _pairs(
     apart = np.sign(q[:, None] - q)
     pairs = (band[:, None] == band) & (own[:, None] != own) & (apart != 0)
     right = np.where(pairs, np.sign(s[:, None] - s) * apart, 0.0)
-    return s, q, right, pairs.astype(np.float64)
+    return right, pairs.astype(np.float64)
 
 
 def _shares(right: Floats, pairs: Floats, clusters: np.ndarray, draws: int, seed: int) -> Floats:
