@@ -17,8 +17,9 @@ class BenchDecoder(Bench):
     width and mixer of each layer, norm, its place, kind of position, and an embedding whose width knows
     nothing of the network's. Non-embedding parameters are 64 k, 128 k or 256 k, at most 2 % apart in a band,
     so that size tells nothing there. `loss` is the held-out loss at the end, `loss_early` that after a
-    fourth of the tokens. Five networks of each band were trained with three seeds. The option `table` reads
-    a store of `untrained make-benchmark` instead of the table in the package.
+    fourth of the tokens. Five networks of each band are to be trained with three seeds; until the table is
+    whole, a network may have one. The option `table` reads a store of `untrained make-benchmark` instead of
+    the table in the package.
 
     Source:  made by us: docs/benchmark.md
     Licence: CC BY 4.0; trained on WikiText-2 (CC BY-SA 3.0), no word of which is in the table
