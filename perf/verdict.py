@@ -198,40 +198,33 @@ def shown(test: PairedTest) -> str:
 
 # --- claims ----------------------------------------------------------------------------------------
 
-Claim = tuple[str, str, Callable[[Family], tuple[bool, str]]]
+Judge = Callable[[Family], tuple[bool, str]]
 
 
-def above(one: str, other: str) -> Callable[[Family], tuple[bool, str]]:
-    """Whether one score surely orders better than another, over all pairs."""
+def against(one: str, other: str, held: Callable[[PairedTest], bool]) -> Judge:
+    """Whether the difference of two taus over all pairs is what the claim says."""
 
     def judged(f: Family) -> tuple[bool, str]:
         a, b, q = f.columns[one], f.columns[other], f.truths["loss"]
         use = np.isfinite(a) & np.isfinite(b)
         test = paired_test(kendall_tau, a[use], b[use], q[use], clusters=f.ids[use], draws=TESTS)
-        return (
-            test.low > 0,
-            f"tau {kendall_tau(a[use], q[use]):.2f} and {kendall_tau(b[use], q[use]):.2f}: {shown(test)}",
-        )
+        taus = f"tau {kendall_tau(a[use], q[use]):.2f} and {kendall_tau(b[use], q[use]):.2f}"
+        return held(test), f"{taus}: {shown(test)}"
 
     return judged
 
 
-def not_below(one: str, other: str) -> Callable[[Family], tuple[bool, str]]:
+def above(one: str, other: str) -> Judge:
+    """Whether one score surely orders better than another."""
+    return against(one, other, lambda test: test.low > 0)
+
+
+def not_below(one: str, other: str) -> Judge:
     """Whether one score is not surely worse than another."""
-
-    def judged(f: Family) -> tuple[bool, str]:
-        a, b, q = f.columns[one], f.columns[other], f.truths["loss"]
-        use = np.isfinite(a) & np.isfinite(b)
-        test = paired_test(kendall_tau, a[use], b[use], q[use], clusters=f.ids[use], draws=TESTS)
-        return (
-            test.high >= 0,
-            f"tau {kendall_tau(a[use], q[use]):.2f} and {kendall_tau(b[use], q[use]):.2f}: {shown(test)}",
-        )
-
-    return judged
+    return against(one, other, lambda test: test.high >= 0)
 
 
-def fast_and_well(fast: str, well: str) -> Callable[[Family], tuple[bool, str]]:
+def fast_and_well(fast: str, well: str) -> Judge:
     """Whether one score foretells the early loss better than the end, and the other does not."""
 
     def judged(f: Family) -> tuple[bool, str]:
@@ -252,7 +245,7 @@ def fast_and_well(fast: str, well: str) -> Callable[[Family], tuple[bool, str]]:
     return judged
 
 
-def more_hard_pairs(one: str, other: str | None) -> Callable[[Family], tuple[bool, str]]:
+def more_hard_pairs(one: str, other: str | None) -> Judge:
     """Whether one score has surely more hard pairs right than another, or than the best plain order."""
 
     def judged(f: Family) -> tuple[bool, str]:
@@ -274,7 +267,7 @@ def more_hard_pairs(one: str, other: str | None) -> Callable[[Family], tuple[boo
     return judged
 
 
-def about_nothing(name: str) -> Callable[[Family], tuple[bool, str]]:
+def about_nothing(name: str) -> Judge:
     """Whether the interval of a tau in bands holds 0."""
 
     def judged(f: Family) -> tuple[bool, str]:
@@ -287,7 +280,7 @@ def about_nothing(name: str) -> Callable[[Family], tuple[bool, str]]:
     return judged
 
 
-CLAIMS: tuple[tuple[str, tuple[str, ...], Callable[[Family], tuple[bool, str]]], ...] = (
+CLAIMS: tuple[tuple[str, tuple[str, ...], Judge], ...] = (
     (
         "On cells, fading memory orders better than hidden covariance",
         ("bench_rnn",),
