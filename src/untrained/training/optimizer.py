@@ -33,4 +33,4 @@ def adamw(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
         for names, decay in zip(decayed(model), (recipe.weight_decay, 0.0), strict=True)
         if names
     ]
-    return torch.optim.AdamW(groups, lr=recipe.peak_lr, betas=(recipe.beta1, recipe.beta2), foreach=False)
+    return torch.optim.AdamW(groups, lr=recipe.peak_lr, betas=(recipe.beta1, recipe.beta2), fused=True)
