@@ -76,6 +76,8 @@ def test_a_released_table_is_that_of_the_plan(name, run):
         json.dumps(family(name).design())
     )
     assert all(run.band == planned[run.key].band for run in found)
+    in_order = ["classic", *(band.name for band in family(name).bands)]
+    assert [run.band for run in found] == sorted((run.band for run in found), key=in_order.index)
     assert path.stat().st_size == made.files[0].bytes < 400_000
     assert runs.sha256(path) == made.files[0].sha256
 

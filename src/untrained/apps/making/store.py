@@ -45,8 +45,9 @@ class Store:
         self.runs.append(run)
 
     def publish(self, path: Path) -> None:
-        """Writes the rows in an order of their own: by band, network and seed."""
-        lines = [r.line() for r in sorted(self.runs, key=lambda r: (r.band, *r.key))]
+        """Writes the rows in an order of their own: by band, smallest first, then by network and seed."""
+        place = {name: i for i, name in enumerate(self.design["bands"])}  # well-known networks have none
+        lines = [r.line() for r in sorted(self.runs, key=lambda r: (place.get(r.band, -1), *r.key))]
         write_whole(path, "\n".join([form.head(self.benchmark, self.design), *lines, ""]))
 
     def _append(self, line: str) -> None:
