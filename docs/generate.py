@@ -39,6 +39,8 @@ MEASURED = {
     "leaderboard.md": "Leaderboard",
     "strategies.md": "Strategies compared",
     "labels.md": "What labels buy",
+    "benchmark.md": "A benchmark of our own",
+    "verdict.md": "Verdicts on it",
 }
 
 

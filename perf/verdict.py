@@ -98,7 +98,8 @@ def main() -> None:
     asked = ask.parse_args()
     asked.scores.mkdir(parents=True, exist_ok=True)
     metrics = resolve(["all"])
-    families = [family(name, metrics, asked) for name in asked.only or BOARDS]
+    there = [name for name in BOARDS if name in registry.names("benchmark")]
+    families = [family(name, metrics, asked) for name in asked.only or there]
     page = "\n\n".join(["# Verdicts", INTRODUCTION, *map(section, families), claims(families)]) + "\n"
     if asked.write:
         write_whole(asked.write, page)
@@ -336,7 +337,7 @@ def grid(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 INTRODUCTION = """\
-Made by `python perf/verdict.py --scores FOLDER --write docs/verdict.md`, from the three tables in the package
+Made by `python perf/verdict.py --scores FOLDER --write docs/verdict.md`, from our tables in the package
 ([what they are](benchmark.md)). Probe scale, one draw of weights, the English that Python ships as text. All
 intervals are of 95 %, over distinct networks.
 
