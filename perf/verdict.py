@@ -135,7 +135,7 @@ def family(name: str, metrics: Sequence[Metric], asked: argparse.Namespace) -> F
         bands=np.array([r.band for r in rows]),
         ids=np.array(ids),
         sizes=plain[SIZE],
-        seconds={m.label: sheet.seconds(called(m)) for m in works.main.metrics},
+        seconds={m.label: sheet.seconds(called(m)) or np.nan for m in works.main.metrics},
         worth=worths(runs),
         gap=board.target.gap,
     )
@@ -144,7 +144,28 @@ def family(name: str, metrics: Sequence[Metric], asked: argparse.Namespace) -> F
 def section(found: Family) -> str:
     """What the table is worth, then every score."""
     head = f"## {BOARDS[found.name]}: `{found.name}`"
-    return "\n\n".join([head, noise(found.worth), scores(found)])
+    size = found.plain[found.best_plain]
+    against = {n: found.versus(v, size) for n, v in found.columns.items()}
+    p = dict(zip(against, holm([t.p for t in against.values()]), strict=True))
+    lines = [head, noise(found.worth), reading(found, against, p), scores(found, against, p)]
+    return "\n\n".join(lines)
+
+
+def reading(found: Family, against: Mapping[str, PairedTest], p: Mapping[str, float]) -> str:
+    """The numbers of the table below in a few sentences."""
+    surer = sorted(n for n in against if beats(against[n], p[n]))
+    bounds = {n: found.interval(v) for n, v in found.columns.items()}
+    up, down = (
+        sum(b) for b in ([lo > 0 for lo, _ in bounds.values()], [hi < 0 for _, hi in bounds.values()])
+    )
+    best, top = found.best_plain, found.best_score
+    won = ", ".join(f"`{n}`" for n in surer)
+    return (
+        f"Inside bands the best plain order is *{best}* ({found.tau(found.plain[best]):.2f}), the best of"
+        f" {len(bounds)} scores `{top}` ({found.tau(found.columns[top]):.2f})."
+        f" {won + ' beat' if surer else 'None beats'} the plain order, corrected for their number."
+        f" {up} scores order surely better than luck (interval above 0), {down} surely worse."
+    )
 
 
 def noise(found: Sequence[Worth]) -> str:
@@ -161,11 +182,9 @@ def noise(found: Sequence[Worth]) -> str:
     return grid(titles, rows)
 
 
-def scores(found: Family) -> str:
+def scores(found: Family, against: Mapping[str, PairedTest], p: Mapping[str, float]) -> str:
     """Plain orders first, in italics, then scores, best in bands first."""
-    size, top = found.plain[found.best_plain], found.columns[found.best_score]
-    against = {n: found.versus(v, size) for n, v in found.columns.items()}
-    p = dict(zip(against, holm([t.p for t in against.values()]), strict=True))
+    top = found.columns[found.best_score]
     titles = ["score", "in bands", "95 %", "early", "over all", "hard pairs", f"minus {found.best_plain}"]
     titles += ["p", f"minus {found.best_score}", "s/network"]
     rows = []
