@@ -9,6 +9,7 @@ from untrained.benchmarks import SHIPPED
 from untrained.core import runs as form
 from untrained.core.benchmark import Benchmark, File, Row, Table, Target
 from untrained.core.errors import BadData, InvalidArchitecture
+from untrained.core.recipe import Recipe
 from untrained.core.runs import Run
 from untrained.core.space import Space
 
@@ -73,6 +74,24 @@ def _row(run: Run) -> Row:
     early = (len(run.curve) - 1) // EARLY
     truth = {} if run.loss is None else {"loss": run.loss, "loss_early": run.curve[early]}
     return Row(f"{run.arch.id} seed {run.seed}", truth, run.arch, seconds=run.seconds, band=run.band)
+
+
+def recipe(*, batch: int, peak_lr: float) -> Recipe:
+    """How the networks of a table of ours were trained; the learning rate is that of most of them."""
+    return Recipe(
+        "WikiText-2, validation and test part",
+        steps=1_200,
+        batch=batch,
+        length=64,
+        optimizer="AdamW",
+        peak_lr=peak_lr,
+        schedule="cosine",
+        warmup=0.05,
+        weight_decay=0.1,
+        beta1=0.9,
+        beta2=0.95,
+        clip=1.0,
+    )
 
 
 def file(name: str, size: int, sha256: str) -> File:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from untrained.benchmarks._bench import Bench, file
+from untrained.benchmarks._bench import Bench, file, recipe
 from untrained.core.benchmark import File, benchmark
 from untrained.core.recipe import Recipe
 
@@ -32,17 +32,4 @@ class BenchDecoder(Bench):
             "bench_decoder.jsonl", 104_206, "1f38c0e9f16b180e8041ac722a4e4f117f00f9bd46c4fd64c3c3f493660ee77d"
         ),
     )
-    recipe: ClassVar[Recipe] = Recipe(
-        "WikiText-2, validation and test part",
-        steps=1_200,
-        batch=16,
-        length=64,
-        optimizer="AdamW",
-        peak_lr=4e-3,
-        schedule="cosine",
-        warmup=0.05,
-        weight_decay=0.1,
-        beta1=0.9,
-        beta2=0.95,
-        clip=1.0,
-    )
+    recipe: ClassVar[Recipe] = recipe(batch=16, peak_lr=4e-3)
