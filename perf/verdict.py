@@ -39,6 +39,8 @@ LEVEL = 0.05
 SIZE = "params_nonembedding"
 
 Real = npt.NDArray[np.float64]
+Bounds = Mapping[str, tuple[float, float]]
+"""intervals of taus in bands, by score or plain order"""
 
 
 @dataclass(frozen=True)
@@ -147,22 +149,20 @@ def section(found: Family) -> str:
     size = found.plain[found.best_plain]
     against = {n: found.versus(v, size) for n, v in found.columns.items()}
     p = dict(zip(against, holm([t.p for t in against.values()]), strict=True))
-    lines = [head, noise(found.worth), reading(found, against, p), scores(found, against, p)]
-    return "\n\n".join(lines)
+    bounds = {n: found.interval(v) for n, v in {**found.plain, **found.columns}.items()}
+    said = reading(found, against, p, bounds), scores(found, against, p, bounds)
+    return "\n\n".join([head, noise(found.worth), *said])
 
 
-def reading(found: Family, against: Mapping[str, PairedTest], p: Mapping[str, float]) -> str:
+def reading(found: Family, against: Mapping[str, PairedTest], p: Mapping[str, float], bounds: Bounds) -> str:
     """The numbers of the table below in a few sentences."""
     surer = sorted(n for n in against if beats(against[n], p[n]))
-    bounds = {n: found.interval(v) for n, v in found.columns.items()}
-    up, down = (
-        sum(b) for b in ([lo > 0 for lo, _ in bounds.values()], [hi < 0 for _, hi in bounds.values()])
-    )
+    up, down = (sum(b) for b in zip(*((bounds[n][0] > 0, bounds[n][1] < 0) for n in against), strict=True))
     best, top = found.best_plain, found.best_score
     won = ", ".join(f"`{n}`" for n in surer)
     return (
         f"Inside bands the best plain order is *{best}* ({found.tau(found.plain[best]):.2f}), the best of"
-        f" {len(bounds)} scores `{top}` ({found.tau(found.columns[top]):.2f})."
+        f" {len(against)} scores `{top}` ({found.tau(found.columns[top]):.2f})."
         f" {won + ' beat' if surer else 'None beats'} the plain order, corrected for their number."
         f" {up} scores order surely better than luck (interval above 0), {down} surely worse."
     )
@@ -182,7 +182,7 @@ def noise(found: Sequence[Worth]) -> str:
     return grid(titles, rows)
 
 
-def scores(found: Family, against: Mapping[str, PairedTest], p: Mapping[str, float]) -> str:
+def scores(found: Family, against: Mapping[str, PairedTest], p: Mapping[str, float], bounds: Bounds) -> str:
     """Plain orders first, in italics, then scores, best in bands first."""
     top = found.columns[found.best_score]
     titles = ["score", "in bands", "95 %", "early", "over all", "hard pairs", f"minus {found.best_plain}"]
@@ -194,7 +194,7 @@ def scores(found: Family, against: Mapping[str, PairedTest], p: Mapping[str, flo
     for name, values in [*plain, *own]:
         use = np.isfinite(values)
         row = [f"*{name}*" if name in found.plain else f"`{name}`", f"{found.tau(values):.2f}"]
-        row += ["{:.2f} to {:.2f}".format(*found.interval(values)), f"{found.tau(values, 'loss_early'):.2f}"]
+        row += ["{:.2f} to {:.2f}".format(*bounds[name]), f"{found.tau(values, 'loss_early'):.2f}"]
         row += [
             f"{kendall_tau(values[use], found.truths['loss'][use]):.2f}",
             f"{100 * found.hard(values):.0f}%",

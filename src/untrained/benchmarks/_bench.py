@@ -77,7 +77,7 @@ def _row(run: Run) -> Row:
 
 
 def recipe(*, batch: int, peak_lr: float) -> Recipe:
-    """How the networks of a table of ours were trained; the learning rate is that of most of them."""
+    """How the networks of a table were trained; `peak_lr` is one band's, docs/benchmark.md has all."""
     return Recipe(
         "WikiText-2, validation and test part",
         steps=1_200,
