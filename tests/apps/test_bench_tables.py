@@ -1,6 +1,7 @@
 """Our own tables from outside: the ceiling beside a correlation, and the released ones made again."""
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from random import Random
 
@@ -9,10 +10,12 @@ import pytest
 from untrained.apps.making.families import FAMILIES, family
 from untrained.apps.making.making import make
 from untrained.apps.making.plan import plan
+from untrained.apps.making.running import recipe_of
 from untrained.apps.making.worth import worth
 from untrained.benchmarks import SHIPPED
 from untrained.core import registry, runs
 from untrained.core.benchmark import Benchmark
+from untrained.core.recipe import Recipe
 from untrained.spaces.gpt_decoder import GptDecoder
 
 TEXT = Path(__file__).parents[2].parent / "shared" / "data"
@@ -80,6 +83,16 @@ def test_a_released_table_is_that_of_the_plan(name, run):
     assert [run.band for run in found] == sorted((run.band for run in found), key=in_order.index)
     assert path.stat().st_size == made.files[0].bytes < 400_000
     assert runs.sha256(path) == made.files[0].sha256
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_table_tells_the_recipe_that_its_networks_are_trained_with(name):
+    """Tables know nothing of training, so that what they tell is written down twice."""
+    told: Recipe = registry.get("benchmark", name).recipe
+    by_lr = {job.peak_lr: recipe_of(family(name), job) for job in plan(family(name))}
+    run = by_lr[told.peak_lr]  # of one band
+    same = [f.name for f in fields(Recipe) if f.name != "data"]
+    assert {n: getattr(told, n) for n in same} == {n: getattr(run, n) for n in same}
 
 
 @pytest.mark.slow
