@@ -55,6 +55,18 @@ def test_noise_is_found_again():
     assert found.retest_all == pytest.approx(found.retest, abs=0.06)
 
 
+def test_one_failure_hardly_counts():
+    """A network that one seed of three does not get off the ground is no measure of all others."""
+    fine = runs(0.01, networks=60)
+    failed = [
+        Run(**{**vars(r), "loss": 9.0}) if (dict(r.arch.choices)["n"], r.seed) == (3, 2) else r for r in fine
+    ]
+    before, after = worth("a", fine), worth("a", failed)
+    assert after.noise == pytest.approx(before.noise, rel=0.3)
+    assert after.retest < before.retest
+    assert 0.8 < after.retest_all < before.retest_all  # but it may happen to those that are like it
+
+
 def test_an_order_that_has_not_settled():
     assert worth("a", runs(0.0, half=3.0)).settled < 0.6
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from untrained.apps.labelled import NONE, Known
+from untrained.apps.noise import Noise, Real
 from untrained.core.statistics import hard_pairs, kendall_tau, tau_better_half
 
-Real = npt.NDArray[np.float64]
-
 LEAST = 5  # repetitions from which a noise is told
-NEAR = 10  # differences of twins, at least, from which the noise of one network is drawn
 DRAWS = 200
-NORMAL = 1.4826  # from the median size of a normal number to its standard deviation
 
 
 @dataclass(frozen=True)
@@ -65,21 +62,19 @@ def told_by(
     `prior`, which compare like with like.
     """
     rows = [i for i, t in enumerate(trainings) if len(t) > 1]
-    if sum(len(trainings[i]) - 1 for i in rows) < LEAST:
+    noise = Noise.of(trainings)
+    if noise is None or sum(len(trainings[i]) - 1 for i in rows) < LEAST:
         return None
-    twins = [np.array(trainings[i]) for i in rows]
-    level = np.concatenate([np.full(len(t), t.mean()) for t in twins])
-    off = np.concatenate([(t - t.mean()) * math.sqrt(len(t) / (len(t) - 1)) for t in twins])
     share = 1 / np.sqrt([max(1, len(t)) for t in trainings])
-    simulated, number = _simulated(quality, share, level, off, size, gap), len(rows)
+    simulated = _simulated(quality, share, noise, size, gap)
     low, high = np.quantile(simulated[:, 0], [0.025, 0.975])
-    first, second = (np.array([t[k] for t in twins]) for k in (0, 1))
+    first, second = (np.array([trainings[i][k] for i in rows]) for k in (0, 1))
     pairs = simulated[np.isfinite(simulated[:, 2]), 2]
     return Ceiling(
-        networks=number,
-        noise=_spread(off),
-        retest=kendall_tau(first, second) if number > 1 else 0.0,
-        prior=None if prior is None or number < 2 else kendall_tau(prior[rows], first),
+        networks=len(rows),
+        noise=noise.size,
+        retest=kendall_tau(first, second) if len(rows) > 1 else 0.0,
+        prior=None if prior is None or len(rows) < 2 else kendall_tau(prior[rows], first),
         tau=float(simulated[:, 0].mean()),
         tau_low=float(low),
         tau_high=float(high),
@@ -88,26 +83,16 @@ def told_by(
     )
 
 
-def _simulated(quality: Real, share: Real, level: Real, off: Real, size: Real | None, gap: float) -> Real:
+def _simulated(quality: Real, share: Real, noise: Noise, size: Real | None, gap: float) -> Real:
     """(draws, 3): tau, tau in the better half and share of hard pairs of the truth, by noisy labels."""
     rows = np.flatnonzero(np.isfinite(quality))
     quality, share = quality[rows], share[rows]
     size = None if size is None else size[rows]
-    spread = _spread(quality - np.median(quality))
-    noise = _spread(off) * math.sqrt(float((share**2).mean()))
-    kept = math.sqrt(max(0.0, 1 - (noise / spread) ** 2)) if spread else 1.0
-    true = np.median(quality) + kept * (quality - np.median(quality))
-    nearest = np.argsort(abs(level - quality[:, None]), axis=1)[:, : max(NEAR, len(off) // 4)]
-    luck, found = np.random.default_rng(0), []
-    for _ in range(DRAWS):
-        drawn = luck.integers(nearest.shape[1], size=len(rows))
-        seen = true + share * off[nearest[np.arange(len(rows)), drawn]]
+    true, found = noise.truth(quality, share), []
+    for luck in itertools.islice(noise.draws(quality, np.random.default_rng(0)), DRAWS):
+        seen = true + share * luck
         pairs = None if size is None else hard_pairs(true, seen, size, min_gap=gap)[0]
         found.append(
             (kendall_tau(true, seen), tau_better_half(true, seen), math.nan if pairs is None else pairs)
         )
     return np.array(found)
-
-
-def _spread(deviations: Real) -> float:
-    return NORMAL * float(np.median(abs(deviations)))

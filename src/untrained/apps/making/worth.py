@@ -7,16 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from untrained.apps.noise import Noise, Real
 from untrained.core.bands import tau_in_bands
 from untrained.core.runs import Run
 from untrained.core.statistics import kendall_tau
 
 DRAWS = 500  # simulated repetitions
 LEAST = 3  # networks that an order takes
-
-Real = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -39,11 +37,11 @@ class Worth:
     repeated: int
     """networks with several seeds"""
     noise: float | None
-    """standard deviation of one training's loss over seeds"""
+    """standard deviation of one training's loss over seeds; robust, so that a rare failure hardly counts"""
     retest: float | None
     """Kendall's tau between two trainings of the repeated networks inside bands, mean over pairs of seeds"""
     retest_all: float | None
-    """the same for all networks, simulated: the losses at hand, and noise drawn to them again"""
+    """the same for all networks, simulated: the losses at hand, and the luck of twins drawn to them again"""
 
 
 def worths(runs: Sequence[Run]) -> list[Worth]:
@@ -64,7 +62,7 @@ def worth(name: str, runs: Sequence[Run]) -> Worth | None:
     losses, bands = np.array([r.loss for r in ended], dtype=float), [r.band for r in ended]
     half = np.array([r.curve[(len(r.curve) - 1) // 2] for r in ended])
     twins = _twins(runs)
-    noise = _noise(twins)
+    noise = Noise.of(list(twins.values()))
     return Worth(
         name=name,
         networks=len(first),
@@ -75,7 +73,7 @@ def worth(name: str, runs: Sequence[Run]) -> Worth | None:
         settled=tau_in_bands(half, losses, bands),
         settled_over_all=kendall_tau(half, losses),
         repeated=len(twins),
-        noise=noise,
+        noise=None if noise is None else noise.size,
         retest=_retest(twins, runs),
         retest_all=None if noise is None else _simulated(losses, bands, noise),
     )
@@ -90,14 +88,6 @@ def _twins(runs: Sequence[Run]) -> dict[str, list[float]]:
     return {name: losses for name, losses in found.items() if len(losses) > 1}
 
 
-def _noise(twins: dict[str, list[float]]) -> float | None:
-    """Pooled over networks, each with its own mean."""
-    free = sum(len(t) - 1 for t in twins.values())
-    if not free:
-        return None
-    return float(np.sqrt(sum(np.var(t) * len(t) for t in twins.values()) / free))
-
-
 def _retest(twins: dict[str, list[float]], runs: Sequence[Run]) -> float | None:
     bands = {r.arch.id: r.band for r in runs}
     whole = max(map(len, twins.values()), default=0)
@@ -109,20 +99,13 @@ def _retest(twins: dict[str, list[float]], runs: Sequence[Run]) -> float | None:
     return float(np.mean([tau_in_bands(columns[a], columns[b], band) for a, b in pairs]))
 
 
-def _simulated(losses: Real, bands: Sequence[str], noise: float) -> float:
-    """Of two trainings of all networks, if the losses without noise were spread as these are with it less."""
-    luck, band = np.random.default_rng(0), np.array(bands)
-    true = losses.copy()
+def _simulated(losses: Real, bands: Sequence[str], noise: Noise) -> float:
+    """Of two trainings of all networks; the truth of a band is spread as its losses, less the noise."""
+    true, band = losses.copy(), np.array(bands)
     for name in set(bands):
-        own = band == name
-        variance = losses[own].var(ddof=1) if own.sum() > 1 else 0.0
-        kept = np.sqrt(max(0.0, 1 - noise**2 / variance)) if variance else 0.0
-        true[own] = losses[own].mean() + kept * (losses[own] - losses[own].mean())
-    taus = []
-    for _ in range(DRAWS):
-        one, two = true + noise * luck.standard_normal((2, len(true)))
-        taus.append(tau_in_bands(one, two, bands))
-    return float(np.mean(taus))
+        true[band == name] = noise.truth(losses[band == name])
+    luck = noise.draws(losses, np.random.default_rng(0))
+    return float(np.mean([tau_in_bands(true + next(luck), true + next(luck), bands) for _ in range(DRAWS)]))
 
 
 def _spread(losses: Real, bands: Sequence[str]) -> float:
