@@ -366,13 +366,12 @@ are more than 0.01 nats apart, and how many of those pairs are put in the right 
 of two taus in bands, paired; the best plain order and the best score are chosen on the same networks, which
 is in their favour. p: of the difference to the best plain order, corrected by Holm's method for the number
 of scores. Plain orders stand first, in italics. spread: standard deviation of losses inside a band; noise:
-that of one training over seeds; test-retest: tau inside bands between two trainings of the networks that
-have three seeds.
-"""
+that of one training over seeds, robust, so that one failure hardly counts; test-retest: tau inside bands
+between two trainings of the networks that have three seeds; simulated: the same for all networks, if their luck
+is like that of those with three."""
 CLAIMED = """\
 The claims were made on other data, and written down in [the design](benchmark.md) with what would refute them
-before any of these networks was trained.
-"""
+before any of these networks was trained."""
 
 
 if __name__ == "__main__":
