@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from untrained.apps.correlation import plain_orders
 from untrained.apps.leaderboard.kept import called
-from untrained.apps.leaderboard.measuring import Works, measured, planned, taken
+from untrained.apps.leaderboard.measuring import Works, planned, taken
 from untrained.apps.leaderboard.tables import opened
 from untrained.apps.making.worth import Worth, worths
 from untrained.apps.probing import resolve
@@ -37,6 +38,7 @@ BOARDS = {"bench_rnn": "Cells", "bench_decoder": "Decoders", "bench_encoder": "E
 TESTS = 10_000  # resamples of a p-value
 LEVEL = 0.05
 SIZE = "params_nonembedding"
+ENDED = "ended"  # the truth that every training has: 1, or 0 for one that diverged
 
 Real = npt.NDArray[np.float64]
 Bounds = Mapping[str, tuple[float, float]]
@@ -53,7 +55,7 @@ class Family:
     plain: Mapping[str, Real]
     """sizes and simple orders, more taken as better"""
     truths: Mapping[str, Real]
-    """target -> quality"""
+    """target -> quality, NaN where a training diverged; `ENDED` for whether it did not"""
     bands: npt.NDArray[np.str_]
     ids: npt.NDArray[np.str_]
     sizes: Real
@@ -62,24 +64,40 @@ class Family:
     worth: Sequence[Worth]
     gap: float
 
+    def known(self, *scores: Real, target: str = "loss") -> tuple[Any, ...]:
+        """Scores, quality, bands and ids of the rows that have them all.
+
+        Whether a training ends is asked of every network: one without a score is never chosen.
+        """
+        if target == ENDED:
+            scores = tuple(np.where(np.isnan(s), -np.inf, s) for s in scores)
+        truth = self.truths[target]
+        use = np.isfinite(truth) & ~np.isnan(scores).any(0)
+        return *(s[use] for s in scores), truth[use], self.bands[use], self.ids[use]
+
     def tau(self, score: Real, target: str = "loss") -> float:
-        use = np.isfinite(score)
-        return tau_in_bands(score[use], self.truths[target][use], self.bands[use], self.ids[use])
+        return tau_in_bands(*self.known(score, target=target))
 
     def interval(self, score: Real, target: str = "loss") -> tuple[float, float]:
-        use = np.isfinite(score)
-        return bootstrap_in_bands(score[use], self.truths[target][use], self.bands[use], self.ids[use])
+        return bootstrap_in_bands(*self.known(score, target=target))
 
     def versus(self, one: Real, other: Real, target: str = "loss") -> PairedTest:
         """Tau in bands of the one minus that of the other, where both have a number."""
-        use = np.isfinite(one) & np.isfinite(other)
-        rest = (self.truths[target][use], self.bands[use], self.ids[use])
-        return paired_in_bands(one[use], other[use], *rest, draws=TESTS)
+        return paired_in_bands(*self.known(one, other, target=target), draws=TESTS)
 
     def hard(self, score: Real) -> float:
         """Share of the hard pairs in the right order."""
-        use = np.isfinite(score)
+        use = self.ranked(score)
         return hard_pairs(score[use], self.truths["loss"][use], self.sizes[use], min_gap=self.gap)[0] or 0.0
+
+    def ranked(self, *scores: Real) -> npt.NDArray[np.bool_]:
+        """Rows with a loss and all of the scores."""
+        return np.asarray(np.isfinite([self.truths["loss"], *scores]).all(0))
+
+    @property
+    def failed(self) -> int:
+        """Trainings that diverged."""
+        return int((self.truths[ENDED] == 0).sum())
 
     @property
     def best_plain(self) -> str:
@@ -112,9 +130,10 @@ def main() -> None:
 def family(name: str, metrics: Sequence[Metric], asked: argparse.Namespace) -> Family:
     """A benchmark, with its scores measured or taken."""
     board = opened(name, name, data=None, limit=None, scale="probe", text=load(), device="cpu")
+    board = replace(board, rows=board.table)  # those that diverged are asked as well
     works: Works = (taken if asked.kept else planned)(board, metrics, asked.scores, None)
     if not asked.kept:
-        measured([works], workers=asked.workers, progress=None)
+        works.main.do(asked.workers, tick=lambda: None)
     board, sheet = works.board, works.main.sheet
     rows = board.rows
     ids = [r.architecture.id for r in rows if r.architecture]
@@ -133,7 +152,12 @@ def family(name: str, metrics: Sequence[Metric], asked: argparse.Namespace) -> F
         name=name,
         columns={n: v for n, v in scores.items() if len(set(v[np.isfinite(v)])) >= 3 and n not in plain},
         plain={n: v for n, v in plain.items() if np.isfinite(v).all() and np.ptp(v) > 0},
-        truths={t.name: np.array([t.quality(r.truth[t.name]) for r in rows]) for t in made.targets},
+        truths={
+            **{
+                t.name: np.array([t.quality(r.truth.get(t.name, np.nan)) for r in rows]) for t in made.targets
+            },
+            ENDED: np.array([float(board.target.name in r.truth) for r in rows]),
+        },
         bands=np.array([r.band for r in rows]),
         ids=np.array(ids),
         sizes=plain[SIZE],
@@ -165,6 +189,20 @@ def reading(found: Family, against: Mapping[str, PairedTest], p: Mapping[str, fl
         f" {len(against)} scores `{top}` ({found.tau(found.columns[top]):.2f})."
         f" {won + ' beat' if surer else 'None beats'} the plain order, corrected for their number."
         f" {up} scores order surely better than luck (interval above 0), {down} surely worse."
+        + (warning(found) if found.failed else "")
+    )
+
+
+def warning(found: Family) -> str:
+    """How well scores keep away from what diverges."""
+    every = {**found.plain, **found.columns}
+    taus = {n: found.tau(v, ENDED) for n, v in every.items()}
+    best = max(sorted(taus), key=lambda n: taus[n])
+    low, high = found.interval(every[best], ENDED)
+    return (
+        f" {found.failed} trainings diverged; `{best}` tells them best from those of their band that did not"
+        f" ({taus[best]:.2f} [{low:.2f}, {high:.2f}], of -1 to 1); `{found.best_score}`, the best for losses,"
+        f" does so with {taus[found.best_score]:.2f}."
     )
 
 
@@ -186,25 +224,26 @@ def scores(found: Family, against: Mapping[str, PairedTest], p: Mapping[str, flo
     """Plain orders first, in italics, then scores, best in bands first."""
     top = found.columns[found.best_score]
     titles = ["score", "in bands", "95 %", "early", "over all", "hard pairs", f"minus {found.best_plain}"]
-    titles += ["p", f"minus {found.best_score}", "s/network"]
+    titles += ["p", f"minus {found.best_score}", *(["ends"] if found.failed else []), "s/network"]
     rows = []
     plain, own = (
         sorted(c.items(), key=lambda item: -found.tau(item[1])) for c in (found.plain, found.columns)
     )
     for name, values in [*plain, *own]:
-        use = np.isfinite(values)
+        use = found.ranked(values)
         row = [f"*{name}*" if name in found.plain else f"`{name}`", f"{found.tau(values):.2f}"]
         row += ["{:.2f} to {:.2f}".format(*bounds[name]), f"{found.tau(values, 'loss_early'):.2f}"]
         row += [
             f"{kendall_tau(values[use], found.truths['loss'][use]):.2f}",
             f"{100 * found.hard(values):.0f}%",
         ]
+        ends = [f"{found.tau(values, ENDED):.2f}"] if found.failed else []
         if name in found.plain:
-            rows.append([*row, "", "", "", ""])
+            rows.append([*row, "", "", "", *ends, ""])
             continue
         row += [shown(against[name]), f"{p[name]:.3f}" + (" beats" if beats(against[name], p[name]) else "")]
         row += ["" if name == found.best_score else shown(found.versus(values, top))]
-        rows.append([*row, f"{found.seconds[name]:.3f}"])
+        rows.append([*row, *ends, f"{found.seconds[name]:.3f}"])
     return grid(titles, rows)
 
 
@@ -226,7 +265,7 @@ def against(one: str, other: str, held: Callable[[PairedTest], bool]) -> Judge:
 
     def judged(f: Family) -> tuple[bool, str]:
         a, b, q = f.columns[one], f.columns[other], f.truths["loss"]
-        use = np.isfinite(a) & np.isfinite(b)
+        use = f.ranked(a, b)
         test = paired_test(kendall_tau, a[use], b[use], q[use], clusters=f.ids[use], draws=TESTS)
         taus = f"tau {kendall_tau(a[use], q[use]):.2f} and {kendall_tau(b[use], q[use]):.2f}"
         return held(test), f"{taus}: {shown(test)}"
@@ -252,7 +291,7 @@ def fast_and_well(fast: str, well: str) -> Judge:
             (n, t): kendall_tau(f.columns[n][use], f.truths[t][use])
             for n in (fast, well)
             for t in ("loss_early", "loss")
-            if (use := np.isfinite(f.columns[n])).any()
+            if (use := f.ranked(f.columns[n])).any()
         }
         held = (
             taus[fast, "loss_early"] > taus[fast, "loss"] and taus[well, "loss_early"] <= taus[well, "loss"]
@@ -271,7 +310,7 @@ def more_hard_pairs(one: str, other: str | None) -> Judge:
     def judged(f: Family) -> tuple[bool, str]:
         name = other or max(sorted(f.plain), key=lambda n: f.hard(f.plain[n]))
         a, b = f.columns[one], f.columns[name] if other else f.plain[name]
-        use = np.isfinite(a) & np.isfinite(b)
+        use = f.ranked(a, b)
         test = paired_hard_pairs(
             a[use],
             b[use],
@@ -367,8 +406,10 @@ of two taus in bands, paired; the best plain order and the best score are chosen
 is in their favour. p: of the difference to the best plain order, corrected by Holm's method for the number
 of scores. Plain orders stand first, in italics. spread: standard deviation of losses inside a band; noise:
 that of one training over seeds, robust, so that one failure hardly counts; test-retest: tau inside bands
-between two trainings of the networks that have three seeds; simulated: the same for all networks, if their luck
-is like that of those with three."""
+between two trainings of the networks that have three seeds; simulated: the same for all networks, if their
+luck is like that of those with three. ends, where trainings diverged: of the pairs of a band of which one
+did, the share in which a score puts it behind less the share in which it puts it ahead; a network without a
+score is put last."""
 CLAIMED = """\
 The claims were made on other data, and written down in [the design](benchmark.md) with what would refute them
 before any of these networks was trained."""
