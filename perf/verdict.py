@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import rankdata
 
 from untrained.apps.correlation import plain_orders
 from untrained.apps.leaderboard.kept import called
@@ -70,7 +71,7 @@ class Family:
         Whether a training ends is asked of every network: one without a score is never chosen.
         """
         if target == ENDED:
-            scores = tuple(np.where(np.isnan(s), -np.inf, s) for s in scores)
+            scores = tuple(rankdata(np.where(np.isnan(s), -np.inf, s)) for s in scores)
         truth = self.truths[target]
         use = np.isfinite(truth) & ~np.isnan(scores).any(0)
         return *(s[use] for s in scores), truth[use], self.bands[use], self.ids[use]

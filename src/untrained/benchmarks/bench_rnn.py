@@ -1,0 +1,32 @@
+"""Our own recurrent language models, trained to the end: random cells, in bands of one size."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from untrained.benchmarks._bench import Bench, file, recipe
+from untrained.core.benchmark import File, benchmark
+from untrained.core.recipe import Recipe
+
+
+@benchmark
+class BenchRnn(Bench):
+    """Our own recurrent language models, trained to the end: random cells, in bands of one size.
+
+    Cells by the generator of NAS-Bench-NLP, in two layers of width 64, and RNN, LSTM and GRU beside them.
+    Cells of a band have 4, 5, 6 or 7 matrices, so equally many parameters up to their biases. `loss` is the
+    held-out loss at the end, `loss_early` that after a fourth of the tokens. Four networks of each band were
+    trained with three seeds. The option `table` reads a store of `untrained make-benchmark` instead of the
+    table in the package.
+
+    Source:  made by us: docs/benchmark.md
+    Licence: CC BY 4.0; trained on WikiText-2 (CC BY-SA 3.0), no word of which is in the table
+    Rows:    131 trainings of 99 networks
+    Bytes:   82,712
+    """
+
+    space: ClassVar[str] = "rnn_cell"
+    files: ClassVar[tuple[File, ...]] = (
+        file("bench_rnn.jsonl", 82_712, "f2caf59e77df9f6c0937175251e765f92275fd04a2256ac4258053759fa1fab2"),
+    )
+    recipe: ClassVar[Recipe] = recipe(batch=32, peak_lr=1.6e-2)
