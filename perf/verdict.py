@@ -188,7 +188,7 @@ def reading(found: Family, against: Mapping[str, PairedTest], p: Mapping[str, fl
     return (
         f"Inside bands the best plain order is *{best}* ({found.tau(found.plain[best]):.2f}), the best of"
         f" {len(against)} scores `{top}` ({found.tau(found.columns[top]):.2f})."
-        f" {won + ' beat' if surer else 'None beats'} the plain order, corrected for their number."
+        f" {won + (' beat' if surer[1:] else ' beats') if surer else 'None beats'} the plain order, corrected for their number."
         f" {up} scores order surely better than luck (interval above 0), {down} surely worse."
         + (warning(found) if found.failed else "")
     )

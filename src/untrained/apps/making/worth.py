@@ -35,7 +35,7 @@ class Worth:
     settled_over_all: float
     """the same, all pairs counted"""
     repeated: int
-    """networks with several seeds"""
+    """networks that ended with all of several seeds"""
     noise: float | None
     """standard deviation of one training's loss over seeds; robust, so that a rare failure hardly counts"""
     retest: float | None
@@ -62,6 +62,7 @@ def worth(name: str, runs: Sequence[Run]) -> Worth | None:
     losses, bands = np.array([r.loss for r in ended], dtype=float), [r.band for r in ended]
     half = np.array([r.curve[(len(r.curve) - 1) // 2] for r in ended])
     twins = _twins(runs)
+    complete = {name: t for name, t in twins.items() if len(t) == max(map(len, twins.values()))}
     noise = Noise.of(list(twins.values()))
     return Worth(
         name=name,
@@ -72,9 +73,9 @@ def worth(name: str, runs: Sequence[Run]) -> Worth | None:
         spread=_spread(losses, bands),
         settled=tau_in_bands(half, losses, bands),
         settled_over_all=kendall_tau(half, losses),
-        repeated=len(twins),
+        repeated=len(complete),
         noise=None if noise is None else noise.size,
-        retest=_retest(twins, runs),
+        retest=_retest(complete, runs),
         retest_all=None if noise is None else _simulated(losses, bands, noise),
     )
 
@@ -88,15 +89,14 @@ def _twins(runs: Sequence[Run]) -> dict[str, list[float]]:
     return {name: losses for name, losses in found.items() if len(losses) > 1}
 
 
-def _retest(twins: dict[str, list[float]], runs: Sequence[Run]) -> float | None:
-    bands = {r.arch.id: r.band for r in runs}
-    whole = max(map(len, twins.values()), default=0)
-    complete = {name: t for name, t in twins.items() if len(t) == whole}
+def _retest(complete: dict[str, list[float]], runs: Sequence[Run]) -> float | None:
+    """From networks with equally many losses."""
     if len(complete) < LEAST:
         return None
+    bands = {r.arch.id: r.band for r in runs}
     columns, band = np.array(list(complete.values())).T, [bands[n] for n in complete]
-    pairs = itertools.combinations(range(whole), 2)
-    return float(np.mean([tau_in_bands(columns[a], columns[b], band) for a, b in pairs]))
+    pairs = itertools.combinations(columns, 2)
+    return float(np.mean([tau_in_bands(one, two, band) for one, two in pairs]))
 
 
 def _simulated(losses: Real, bands: Sequence[str], noise: Noise) -> float:
