@@ -184,11 +184,11 @@ def reading(found: Family, against: Mapping[str, PairedTest], p: Mapping[str, fl
     surer = sorted(n for n in against if beats(against[n], p[n]))
     up, down = (sum(b) for b in zip(*((bounds[n][0] > 0, bounds[n][1] < 0) for n in against), strict=True))
     best, top = found.best_plain, found.best_score
-    won = ", ".join(f"`{n}`" for n in surer)
+    won = ", ".join(f"`{n}`" for n in surer) + (" beat" if surer[1:] else " beats")
     return (
         f"Inside bands the best plain order is *{best}* ({found.tau(found.plain[best]):.2f}), the best of"
         f" {len(against)} scores `{top}` ({found.tau(found.columns[top]):.2f})."
-        f" {won + (' beat' if surer[1:] else ' beats') if surer else 'None beats'} the plain order, corrected for their number."
+        f" {won if surer else 'None beats'} the plain order, corrected for their number."
         f" {up} scores order surely better than luck (interval above 0), {down} surely worse."
         + (warning(found) if found.failed else "")
     )
