@@ -121,7 +121,9 @@ def main() -> None:
     metrics = resolve(["all"])
     there = [name for name in BOARDS if name in registry.names("benchmark")]
     families = [family(name, metrics, asked) for name in asked.only or there]
-    page = "\n\n".join(["# Verdicts", INTRODUCTION, *map(section, families), claims(families)]) + "\n"
+    page = (
+        "\n\n".join(["# Verdicts", INTRODUCTION, claims(families), HEADINGS, *map(section, families)]) + "\n"
+    )
     if asked.write:
         write_whole(asked.write, page)
     else:
@@ -209,8 +211,17 @@ def warning(found: Family) -> str:
 
 def noise(found: Sequence[Worth]) -> str:
     """A line a band."""
-    titles = ["band", "networks", "diverged", "losses", "spread", "noise of one training", "test-retest"]
-    titles += ["test-retest, all simulated", "half the tokens against all"]
+    titles = [
+        "band",
+        "networks",
+        "diverged",
+        "losses",
+        "spread",
+        "noise",
+        "test-retest",
+        "simulated",
+        "settled",
+    ]
     rows = []
     for w in found:
         row = [w.name, str(w.networks), str(w.diverged), f"{w.low:.3f} to {w.high:.3f}", f"{w.spread:.3f}"]
@@ -224,7 +235,7 @@ def noise(found: Sequence[Worth]) -> str:
 def scores(found: Family, against: Mapping[str, PairedTest], p: Mapping[str, float], bounds: Bounds) -> str:
     """Plain orders first, in italics, then scores, best in bands first."""
     top = found.columns[found.best_score]
-    titles = ["score", "in bands", "95 %", "early", "over all", "hard pairs", f"minus {found.best_plain}"]
+    titles = ["score", "in bands", "early", "over all", "hard pairs", f"minus {found.best_plain}"]
     titles += ["p", f"minus {found.best_score}", *(["ends"] if found.failed else []), "s/network"]
     rows = []
     plain, own = (
@@ -232,8 +243,9 @@ def scores(found: Family, against: Mapping[str, PairedTest], p: Mapping[str, flo
     )
     for name, values in [*plain, *own]:
         use = found.ranked(values)
-        row = [f"*{name}*" if name in found.plain else f"`{name}`", f"{found.tau(values):.2f}"]
-        row += ["{:.2f} to {:.2f}".format(*bounds[name]), f"{found.tau(values, 'loss_early'):.2f}"]
+        row = [f"*{name}*" if name in found.plain else f"`{name}`"]
+        row += ["{:.2f} [{:.2f}, {:.2f}]".format(found.tau(values), *bounds[name])]
+        row += [f"{found.tau(values, 'loss_early'):.2f}"]
         row += [
             f"{kendall_tau(values[use], found.truths['loss'][use]):.2f}",
             f"{100 * found.hard(values):.0f}%",
@@ -396,21 +408,33 @@ def grid(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 INTRODUCTION = """\
-Made by `python perf/verdict.py --scores FOLDER --write docs/verdict.md`, from our tables in the package
-([what they are](benchmark.md)). Probe scale, one draw of weights, the English that Python ships as text. All
-intervals are of 95 %, over distinct networks.
+Every score on our own tables ([what they are](benchmark.md)), whose networks have one size inside a band.
+Made by `python perf/verdict.py --scores FOLDER --write docs/verdict.md` from the tables in the package: probe
+scale, one draw of weights, the English that Python ships as text. All intervals are of 95 %, over distinct
+networks."""
+HEADINGS = """\
+## What the columns say
 
-in bands: Kendall's tau of the pairs inside bands of one size, ties no agreement. early: the same with the
-loss after a fourth of the tokens. over all: tau-b of all pairs. hard pairs: networks of one size whose losses
-are more than 0.01 nats apart, and how many of those pairs are put in the right order. minus: the difference
-of two taus in bands, paired; the best plain order and the best score are chosen on the same networks, which
-is in their favour. p: of the difference to the best plain order, corrected by Holm's method for the number
-of scores. Plain orders stand first, in italics. spread: standard deviation of losses inside a band; noise:
-that of one training over seeds, robust, so that one failure hardly counts; test-retest: tau inside bands
-between two trainings of the networks that have three seeds; simulated: the same for all networks, if their
-luck is like that of those with three. ends, where trainings diverged: of the pairs of a band of which one
-did, the share in which a score puts it behind less the share in which it puts it ahead; a network without a
-score is put last."""
+Of a table:
+
+- spread: standard deviation of the losses inside a band.
+- noise: that of one training over seeds, robust, so that one failure hardly counts.
+- test-retest: Kendall's tau inside bands between two trainings of the networks that have three seeds.
+- simulated: the same for all networks, if their luck is like that of those with three.
+- settled: tau inside bands between the losses after half of the tokens and those at the end.
+
+Of a score; plain orders stand first, in italics:
+
+- in bands: Kendall's tau of the pairs inside bands, ties no agreement.
+- early: the same with the loss after a fourth of the tokens.
+- over all: tau-b of all pairs.
+- hard pairs: how many pairs of networks of one size, with losses more than 0.01 nats apart, are put in the
+  right order.
+- minus: the difference of two taus in bands, paired. The best plain order and the best score are chosen on
+  the same networks, which is in their favour.
+- p: of the difference to the best plain order, corrected by Holm's method for the number of scores.
+- ends, where trainings diverged: of the pairs of a band of which one did, the share in which a score puts it
+  behind less the share in which it puts it ahead. A network without a score is put last."""
 CLAIMED = """\
 The claims were made on other data, and written down in [the design](benchmark.md) with what would refute them
 before any of these networks was trained."""
