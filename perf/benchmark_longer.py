@@ -11,23 +11,19 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from functools import partial
-from math import inf
 
 import torch
 
+from benchmark_rates import loss, times
 from untrained.apps.making.corpus import corpus
 from untrained.apps.making.families import family
 from untrained.apps.making.plan import Job, plan
-from untrained.apps.making.running import recipe_of
-from untrained.apps.probing import generator
 from untrained.benchmarks import SHIPPED
 from untrained.core import registry
 from untrained.core.benchmark import Benchmark
 from untrained.core.runs import parsed
 from untrained.core.statistics import kendall_tau
-from untrained.training.trainer import Diverged, fit
 
 
 def main() -> None:
@@ -43,7 +39,7 @@ def main() -> None:
     table = {run.key: run.loss for run in runs if run.loss is not None}
     jobs = [job for job in plan(family(asked.family)) if job.seed == 0 and job.key in table]
     jobs = sorted(jobs, key=lambda job: job.arch.id)[: asked.networks]
-    train = partial(loss, asked.family, asked.data, asked.times)
+    train = partial(longer, asked.family, asked.data, asked.times)
     found = []
     with ProcessPoolExecutor(asked.workers, multiprocessing.get_context("spawn")) as pool:
         for job, value in zip(jobs, pool.map(train, jobs), strict=True):
@@ -53,17 +49,11 @@ def main() -> None:
     print(f"Kendall's tau of the two orders: {kendall_tau(short, found):.2f} ({len(jobs)} networks)")
 
 
-def loss(name: str, data: str | None, times: int, job: Job) -> float:
-    """Held out, at the end; infinite where it diverges."""
+def longer(name: str, data: str | None, more: int, job: Job) -> float:
+    """The loss of a network after so many times the updates."""
     torch.set_num_threads(1)
     made = family(name)
-    steps = made.settings["steps"] * times
-    made = replace(made, settings={**made.settings, "steps": steps, "eval_every": steps, "log_every": steps})
-    model = made.opened().build(job.arch, scale=made.scale, generator=generator(job.seed))
-    try:
-        return float(fit(model, recipe_of(made, job), corpus(made.texts, data)).curve[-1]["held_out"]["loss"])
-    except Diverged:
-        return inf
+    return loss(times(made, more), job, corpus(made.texts, data))
 
 
 if __name__ == "__main__":

@@ -32,8 +32,7 @@ def main() -> None:
     ask.add_argument("--band", action="append", help="only this one; may be repeated")
     asked = ask.parse_args()
     made, data = family(asked.family), corpus(family(asked.family).texts, asked.data)
-    steps = round(made.settings["steps"] * asked.share)
-    made = replace(made, settings={**made.settings, "steps": steps, "eval_every": steps, "log_every": steps})
+    made = times(made, asked.share)
     rates = [float(r) for r in asked.rates.split(",")]
     archs = drawn(made.opened(), made, OUTSIDE, {b.name: asked.networks for b in made.bands})
     for band in (b for b in made.bands if not asked.band or b.name in asked.band):
@@ -49,6 +48,12 @@ def main() -> None:
 def best(losses: dict[float, list[float]]) -> float:
     """The rate with the lowest mean."""
     return min(losses, key=lambda rate: fmean(losses[rate]))
+
+
+def times(made: Family, share: float) -> Family:
+    """The family with so many times its updates, and no examination before the end."""
+    steps = round(made.settings["steps"] * share)
+    return replace(made, settings={**made.settings, "steps": steps, "eval_every": steps, "log_every": steps})
 
 
 def loss(made: Family, job: Job, data: Language) -> float:
