@@ -1,4 +1,4 @@
-"""Our own small decoders, trained to the end, in bands of one size."""
+"""Our own small decoders, trained through a whole schedule, in bands of one size."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from untrained.core.recipe import Recipe
 
 @benchmark
 class BenchDecoder(Bench):
-    """Our own small decoders, trained to the end, in bands of one size.
+    """Our own small decoders, trained through a whole schedule, in bands of one size.
 
     Decoders of the space `gpt_decoder:family=small`: depth, width, heads, key/value heads, feed-forward
     width and mixer of each layer, norm, its place, kind of position, and an embedding whose width knows

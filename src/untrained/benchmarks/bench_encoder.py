@@ -1,4 +1,4 @@
-"""Our own small masked language models, trained to the end, in bands of one size."""
+"""Our own small masked language models, trained through a whole schedule, in bands of one size."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from untrained.core.recipe import Recipe
 
 @benchmark
 class BenchEncoder(Bench):
-    """Our own small masked language models, trained to the end, in bands of one size.
+    """Our own small masked language models, trained through a whole schedule, in bands of one size.
 
     Encoders of the space `bert_encoder:preset=small`: depth, hidden size, operation, heads and feed-forward
     stack of each layer; the five kinds of operation really train differently, which a test asserts.
