@@ -181,6 +181,6 @@ def test_the_worth_on_a_card_is_quoted():
         text = as_text("Title", sections(Study(question, [])), 200)
         assert "worthy: tau 0.70 (0.61 to 0.77) on a table of 125 cells" in text
         assert "params: " not in text
-        assert "untrained correlate nas_bench_nlp --proxy worthy" in text
+        assert "untrained correlate bench_rnn --proxy worthy (other tables: nas_bench_nlp" in text
     finally:
         registry.forget("proxy", "worthy")

@@ -137,7 +137,8 @@ def worth(question: Question) -> Section:
         said.append(f"{name}: {known or 'its card states no measured worth.'}")
     if tables := _benchmarks(question.space):
         names = ",".join(_metrics(question))
-        said.append(f"Measure it yourself: untrained correlate {tables[0]} --proxy {names}")
+        others = f" (other tables: {', '.join(tables[1:])})" if tables[1:] else ""
+        said.append(f"Measure it yourself: untrained correlate {tables[0]} --proxy {names}{others}")
     said.append(
         "A score orders untrained networks by what it sees in them. Train the best few, not only the first."
     )
