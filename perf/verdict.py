@@ -72,9 +72,8 @@ class Family:
         """
         if target == ENDED:
             scores = tuple(rankdata(np.where(np.isnan(s), -np.inf, s)) for s in scores)
-        truth = self.truths[target]
-        use = np.isfinite(truth) & ~np.isnan(scores).any(0)
-        return *(s[use] for s in scores), truth[use], self.bands[use], self.ids[use]
+        use = self.ranked(*scores, target=target)
+        return *(s[use] for s in scores), self.truths[target][use], self.bands[use], self.ids[use]
 
     def tau(self, score: Real, target: str = "loss") -> float:
         return tau_in_bands(*self.known(score, target=target))
@@ -91,9 +90,9 @@ class Family:
         use = self.ranked(score)
         return hard_pairs(score[use], self.truths["loss"][use], self.sizes[use], min_gap=self.gap)[0] or 0.0
 
-    def ranked(self, *scores: Real) -> npt.NDArray[np.bool_]:
-        """Rows with a loss and all of the scores."""
-        return np.asarray(np.isfinite([self.truths["loss"], *scores]).all(0))
+    def ranked(self, *scores: Real, target: str = "loss") -> npt.NDArray[np.bool_]:
+        """Rows with the truth and all of the scores."""
+        return np.asarray(np.isfinite([self.truths[target], *scores]).all(0))
 
     @property
     def failed(self) -> int:

@@ -62,7 +62,8 @@ def worth(name: str, runs: Sequence[Run]) -> Worth | None:
     losses, bands = np.array([r.loss for r in ended], dtype=float), [r.band for r in ended]
     half = np.array([r.curve[(len(r.curve) - 1) // 2] for r in ended])
     twins = _twins(runs)
-    complete = {name: t for name, t in twins.items() if len(t) == max(map(len, twins.values()))}
+    whole = max(map(len, twins.values()), default=0)
+    complete = {name: t for name, t in twins.items() if len(t) == whole}
     noise = Noise.of(list(twins.values()))
     return Worth(
         name=name,
