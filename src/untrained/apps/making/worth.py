@@ -11,7 +11,6 @@ import numpy as np
 from untrained.apps.noise import Noise, Real
 from untrained.core.bands import tau_in_bands
 from untrained.core.runs import Run
-from untrained.core.statistics import kendall_tau
 
 DRAWS = 500  # simulated repetitions
 LEAST = 3  # networks that an order takes
@@ -32,8 +31,6 @@ class Worth:
     """standard deviation of the losses inside bands"""
     settled: float
     """Kendall's tau of the order at half the tokens with that at the end, inside bands"""
-    settled_over_all: float
-    """the same, all pairs counted"""
     repeated: int
     """networks that ended with all of several seeds"""
     noise: float | None
@@ -73,7 +70,6 @@ def worth(name: str, runs: Sequence[Run]) -> Worth | None:
         high=float(losses.max()),
         spread=_spread(losses, bands),
         settled=tau_in_bands(half, losses, bands),
-        settled_over_all=kendall_tau(half, losses),
         repeated=len(complete),
         noise=None if noise is None else noise.size,
         retest=_retest(complete, runs),
