@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from untrained.core.metric import metric
-from untrained.nn import _head
+from untrained.nn import head as heads
 from untrained.nn._products import Calls
 from untrained.nn.batch import Batch
 from untrained.nn.probe import Probe
@@ -56,7 +56,8 @@ def loss_of(head, features, targets):
 @pytest.fixture(params=[1, 7, 2**22], ids=["one token", "some tokens", "all"])
 def held(request, monkeypatch):
     """How many tokens are in a piece, the last one shorter than the others."""
-    monkeypatch.setattr(_head, "HELD", request.param * WORDS)
+    monkeypatch.setattr(heads, "HELD", request.param * WORDS)
+    monkeypatch.setattr(heads, "TOKENS", 1)
 
 
 def states():
@@ -70,9 +71,12 @@ def test_the_slope_of_the_head_is_that_of_all_logits_at_once(labelled):
     top = loss_of(head, features, batch.targets) if labelled else head(features).sum()
     weights = [head.inside.weight, nn.Parameter(torch.zeros(2, 2))]
     expected = torch.autograd.grad(top, [features, weights[0]])
-    found, (own, other) = _head.slope(head, features, batch.targets if labelled else None, weights, WORDS)
+    found, (own, other), value = heads.slope(
+        head, features, batch.targets if labelled else None, weights, WORDS
+    )
     torch.testing.assert_close(found, expected[0], rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(own, expected[1], rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(value, top.detach(), rtol=1e-12, atol=1e-12)
     assert other is None
     assert not found.requires_grad
 
@@ -83,15 +87,46 @@ def test_the_bend_of_the_head_is_its_hessian_times_a_vector():
     along = torch.randn(features.shape, generator=luck(5), dtype=torch.float64)
     whole = torch.autograd.functional.hessian(lambda f: loss_of(head, f, batch.targets), features)
     expected = torch.einsum("abcdef,def->abc", whole, along)
-    found = _head.bend(head, features, batch.targets, along, WORDS)
+    found = heads.bend(head, features, batch.targets, along, WORDS)
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.usefixtures("held")
+def test_a_told_loss_pulls_on_features_and_head_as_all_logits_at_once():
+    head, features, batch = Head(), states().flatten(0, 1).requires_grad_(), text()
+    weights, targets = list(head.parameters()), batch.targets.flatten()
+    top = cross_entropy(head(features), targets, reduction="sum") / 5
+    expected = torch.autograd.grad(top, [features, *weights])
+    told = heads.told_loss(head, features, targets, weights, WORDS) / 5
+    torch.testing.assert_close(told, top, rtol=1e-12, atol=1e-12)
+    for ours, theirs in zip(torch.autograd.grad(told, [features, *weights]), expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            heads.told_loss(head, features, targets, weights, WORDS) / 5, top, rtol=1e-12, atol=1e-12
+        )
+
+
+def test_a_told_loss_is_exact_where_the_probability_rounds_to_zero():
+    features = torch.tensor([[200.0, 0.0], [float("nan"), 0.0]])
+    lost = [heads.told_loss(lambda f: f, features[i : i + 1], torch.tensor([1]), [], 2) for i in (0, 1)]
+    assert float(lost[0]) == 200
+    assert lost[1].isnan()
+
+
+def test_nothing_told_is_nothing_lost():
+    head, none = Head(), states().flatten(0, 1)[:0].requires_grad_()
+    lost = heads.told_loss(head, none, torch.zeros(0, dtype=torch.long), list(head.parameters()), WORDS)
+    lost.backward()
+    assert lost.item() == 0
+    assert none.grad.shape == (0, D)
 
 
 def test_a_decoder_that_looks_at_nothing_has_no_slope():
     def constant(features):
         return features.new_ones(*features.shape[:2], WORDS, requires_grad=True)
 
-    found, _ = _head.slope(constant, states(), text().targets, [], WORDS)
+    found, _, _ = heads.slope(constant, states(), text().targets, [], WORDS)
     assert found.shape == (B, T, D)
     assert not found.any()
 
@@ -99,7 +134,8 @@ def test_a_decoder_that_looks_at_nothing_has_no_slope():
 @pytest.mark.parametrize("name", ["grad_norm", "grasp", "zico", "jacob_cov", "synaptic_diversity"])
 def test_values_do_not_hang_on_the_length_of_the_pieces(name, monkeypatch):
     whole = metric(name)(Probe(network(), text())).value
-    monkeypatch.setattr(_head, "HELD", 5 * WORDS)
+    monkeypatch.setattr(heads, "HELD", 5 * WORDS)
+    monkeypatch.setattr(heads, "TOKENS", 1)
     assert metric(name)(Probe(network(), text())).value == pytest.approx(whole, rel=1e-9)
 
 
@@ -108,7 +144,8 @@ def test_no_more_logits_than_said_are_in_memory(monkeypatch):
     model = network()
     decode = model.decode
     monkeypatch.setattr(model, "decode", lambda f: seen.append(f.shape[:2].numel()) or decode(f))
-    monkeypatch.setattr(_head, "HELD", 5 * WORDS)
+    monkeypatch.setattr(heads, "HELD", 5 * WORDS)
+    monkeypatch.setattr(heads, "TOKENS", 1)
     for name in ("snip", "grasp", "jacob_cov", "fisher", "zico", "ntk_condition"):
         assert metric(name)(Probe(model, text())).ok
     assert max(seen) == 5

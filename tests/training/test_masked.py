@@ -4,6 +4,7 @@ from random import Random
 
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 from toys import decoder, language
 
 from untrained.core.bytes import MASK
@@ -52,6 +53,30 @@ def test_an_encoder_learns_what_the_others_say(tmp_path):
     found = fit(decoder(causal=False), recipe, data)
     assert found.curve[0]["held_out"]["loss"] > 3
     assert found.marks["loss"] < 0.7  # a third of the windows hold two letters
+
+
+def test_losses_are_those_of_a_plain_loop(tmp_path):
+    data, model, plain = language(tmp_path), decoder(causal=False), decoder(causal=False)
+    settings = {"length": 16, "batch": 8, "steps": 5, "eval_every": 5, "eval_windows": 8, "log_every": 1}
+    recipe = MaskedLM(**settings, weight_decay=0, clip=0, warmup=0, schedule="constant")
+    optimizer = torch.optim.AdamW(plain.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0)
+    expected = []
+    for step in range(5):
+        batch = recipe.lesson(data, step)
+        lost = cross_entropy(plain(batch.tokens).flatten(0, 1), batch.targets.flatten(), ignore_index=IGNORED)
+        optimizer.zero_grad()
+        lost.backward()
+        optimizer.step()
+        expected.append(lost.item())
+    found = fit(model, recipe, data)
+    assert [line["loss"] for line in found.curve if "loss" in line] == pytest.approx(expected, rel=1e-5)
+    with torch.no_grad():
+        told = [
+            cross_entropy(plain(b.tokens)[b.targets != IGNORED], b.targets[b.targets != IGNORED])
+            for b in recipe.exam(data)
+        ]
+    assert len(told) == 1
+    assert found.marks["loss"] == pytest.approx(told[0].item(), rel=1e-5)
 
 
 def test_parts_with_unequal_numbers_of_hidden_tokens_are_the_same_update(tmp_path):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from untrained.core.errors import MeasurementFailed, MissingMethod, MissingRole
-from untrained.nn import _head
+from untrained.nn import head
 from untrained.nn._products import Calls, Products
 from untrained.nn.batch import Batch
 from untrained.nn.taps import Tape
@@ -249,14 +249,14 @@ class Probe:
 
     def _below(self, run: Pass, targets: Tensor | None, wanted: Sequence[Tensor]) -> list[Tensor]:
         """Gradients of the mean cross-entropy, or without `targets` of the sum of the logits."""
-        top, own = self._head_slope(run.output, targets, wanted)
+        top, own, _ = self._head_slope(run.output, targets, wanted)
         found = _pulled(run.output, wanted, top)
         return [g if more is None else g + more for g, more in zip(found, own, strict=True)]
 
     def _head_slope(
         self, features: Tensor, targets: Tensor | None, weights: Sequence[Tensor] = ()
-    ) -> _head.Slope:
-        return _head.slope(self._decoder(), features, targets, weights, self._vocabulary)
+    ) -> head.Slope:
+        return head.slope(self._decoder(), features, targets, weights, self._vocabulary)
 
     def _decoder(self) -> Callable[[Tensor], Tensor]:
         if not hasattr(self.model, "decode"):
@@ -311,7 +311,7 @@ class Probe:
         if not calls.explain(run.output, n, self.batch.shape[1]):
             return None
         features = run.output if of == "loss" else run.output[:, -1:]
-        top, own = self._head_slope(features, self.batch.targets[:n] if of == "loss" else None, weights)
+        top, own, _ = self._head_slope(features, self.batch.targets[:n] if of == "loss" else None, weights)
         if any(g is not None for g in own):
             return None
         if of == "loss":
@@ -326,7 +326,7 @@ class Probe:
         J' (d2L/dF2) J v + (dJ'/dW v) q: the logits are held some tokens at a time only.
         """
         weights, run = self.weights(), self._graph()
-        top, own = self._head_slope(run.output, self.batch.targets, weights)
+        top, own, _ = self._head_slope(run.output, self.batch.targets, weights)
         if any(g is not None for g in own):
             return self._whole_curvature(along)
         top.requires_grad_()
@@ -337,7 +337,7 @@ class Probe:
         if not rate:
             raise MeasurementFailed("the loss has no second derivative over the weights")
         moved, *turned = _towards(torch.stack(rate).sum(), [top, *weights])  # J v, and the second summand
-        bent = _head.bend(self._decoder(), run.output, self.batch.targets, moved, self._vocabulary)
+        bent = head.bend(self._decoder(), run.output, self.batch.targets, moved, self._vocabulary)
         return [a + b for a, b in zip(turned, _pulled(run.output, weights, bent), strict=True)]
 
     def _whole_curvature(self, along: Sequence[Tensor]) -> list[Tensor]:

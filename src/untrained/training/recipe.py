@@ -15,6 +15,7 @@ from torch.nn.functional import cross_entropy
 from untrained.core import registry
 from untrained.core.errors import UnknownName, UsageError
 from untrained.core.recipe import Recipe
+from untrained.nn import head
 from untrained.nn.batch import Batch
 
 IGNORED = -100  # the target of what is not to be told
@@ -134,11 +135,15 @@ class TrainingRecipe(Recipe, ABC):
         """One row of logits a target: (..., V) for targets (...)."""
         return logits(model(batch.tokens))
 
+    def lost(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Loss summed over the targets of a batch that are to be told, in nats."""
+        return loss(self.logits(model, batch), batch.targets)
+
     def marks(self, data: Any, model: nn.Module, batches: Iterator[Batch]) -> dict[str, float]:
         """What an examination finds, by name; `loss` is in nats a target, and lower is better."""
         lost, count = 0.0, 0
         for batch in batches:
-            lost += float(loss(self.logits(model, batch), batch.targets).double())
+            lost += float(self.lost(model, batch).double())
             count += told(batch.targets)
         return self.derived(data, lost / max(1, count))
 
@@ -168,6 +173,20 @@ def loss(rows: Tensor, targets: Tensor) -> Tensor:
             " a model to train maps tokens (B, T) to logits (B, T, V)"
         )
     return cross_entropy(flat, targets.flatten(), ignore_index=IGNORED, reduction="sum")
+
+
+def told_loss(model: nn.Module, batch: Batch) -> Tensor | None:
+    """`loss` of a model in stages, without logits of what is not told; None for another model."""
+    whole: Any = model
+    if not all(callable(getattr(whole, stage, None)) for stage in ("embed", "encode", "decode")):
+        return None
+    features = whole.encode(whole.embed(batch.tokens)).flatten(0, 1)
+    targets = batch.targets.flatten()
+    there = targets != IGNORED
+    if not bool(there.all()):
+        features, targets = features[there], targets[there]
+    weights = [w for w in model.parameters() if w.requires_grad]
+    return head.told_loss(whole.decode, features, targets, weights, int(whole.vocabulary))
 
 
 def told(targets: Tensor) -> int:

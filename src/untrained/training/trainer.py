@@ -23,7 +23,7 @@ from untrained.training.checkpoint import State, Tensors, tensors_of
 from untrained.training.curve import Curve, Line
 from untrained.training.folder import RECIPE, RESULT, Folder
 from untrained.training.optimizer import adamw
-from untrained.training.recipe import TrainingRecipe, loss, luck, told
+from untrained.training.recipe import TrainingRecipe, luck, told
 from untrained.training.schedule import rate
 
 Progress = Callable[[int, int, Line], None]
@@ -210,8 +210,7 @@ class _Run:
             for tokens, aims in parts:
                 batch = Batch(tokens, aims).to(self.device)
                 with self._precision():
-                    rows = self.recipe.logits(self.model, batch)
-                mean = loss(rows, batch.targets) / targets
+                    mean = self.recipe.lost(self.model, batch) / targets
                 mean.backward()  # type: ignore[no-untyped-call]
                 lost += float(mean.detach())
         return lost

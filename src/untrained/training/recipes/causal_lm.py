@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from untrained.nn.batch import Batch
 from untrained.training.data.language import Language
 from untrained.training.fitting import check_causal, check_vocabulary
-from untrained.training.recipe import TrainingRecipe, by_unit, recipe
+from untrained.training.recipe import TrainingRecipe, by_unit, recipe, told_loss
 
 
 @recipe
@@ -41,6 +41,11 @@ class CausalLM(TrainingRecipe):
     def exam(self, data: Language) -> Iterator[Batch]:
         for windows in data.exam(-(-self.batch // self.accumulation), self.length, self.eval_windows):
             yield Batch(windows[:, :-1], windows[:, 1:])
+
+    def lost(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Some logits at a time, where the model has stages."""
+        found = told_loss(model, batch)
+        return super().lost(model, batch) if found is None else found
 
     def derived(self, data: Language, mean: float) -> dict[str, float]:
         return dict(by_unit(data, mean))

@@ -14,7 +14,7 @@ from untrained.nn.batch import Batch
 from untrained.training.data.language import Language
 from untrained.training.data.tokenizer import Tokenizer
 from untrained.training.fitting import check_vocabulary
-from untrained.training.recipe import IGNORED, TrainingRecipe, by_unit, luck, recipe
+from untrained.training.recipe import IGNORED, TrainingRecipe, by_unit, luck, recipe, told_loss
 
 MASKED, RANDOM = 0.8, 0.1  # shares of the chosen tokens; the rest stays as it is
 EXAMINED = 2**40  # far from any step, so that examinations hide other tokens than lessons
@@ -60,6 +60,11 @@ class MaskedLM(TrainingRecipe):
         each = -(-self.batch // self.accumulation)
         for i, windows in enumerate(data.exam(each, self.length, self.eval_windows)):
             yield hidden(windows[:, :-1], self.mask, mask_of(data.tokenizer), luck(EXAMINED + i))
+
+    def lost(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Some logits at a time, where the model has stages."""
+        found = told_loss(model, batch)
+        return super().lost(model, batch) if found is None else found
 
     def derived(self, data: Language, mean: float) -> dict[str, float]:
         return {name: value for name, value in by_unit(data, mean).items() if name != "nats_per_byte"}
