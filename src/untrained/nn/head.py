@@ -60,8 +60,9 @@ def slope(
         if found[0] is not None:
             rows[part] = found[0][0]
         for i, g in enumerate(found[1:]):
-            before = own[i]
-            own[i] = g if before is None else before if g is None else before + g
+            if g is not None:
+                before = own[i]
+                own[i] = (torch.zeros_like(g) if before is None else before).add_(g)
     return Slope(rows.view(features.shape), own, top)
 
 
