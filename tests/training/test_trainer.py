@@ -13,15 +13,21 @@ from random import Random
 
 import pytest
 import torch
+from torch import nn
 from torch.nn.functional import cross_entropy
 from toys import decoder, language, text_file
 
 from untrained.core.errors import UntrainedError, UsageError
+from untrained.nn.recurrent import from_torch
+from untrained.nn.transformer import Transformer
+from untrained.spaces.rnn_cell import RnnCell
 from untrained.training import checkpoint
 from untrained.training.folder import CHECKPOINT, CURVE, RESULT, WEIGHTS, Folder
 from untrained.training.optimizer import decayed
 from untrained.training.recipes.causal_lm import CausalLM
+from untrained.training.recipes.masked_lm import MaskedLM
 from untrained.training.schedule import rate
+from untrained.training.staged import in_stages
 from untrained.training.trainer import Diverged, fit
 
 SHORT = {"length": 16, "batch": 8, "eval_windows": 8, "log_every": 1}
@@ -77,6 +83,59 @@ def test_losses_are_those_of_a_plain_loop(tmp_path):
         loss = cross_entropy(plain(held[:, :-1]).flatten(0, 1), held[:, 1:].flatten()).item()
     assert found.curve[-1]["held_out"]["loss"] == pytest.approx(loss, rel=1e-5)
     assert found.curve[-1]["held_out"]["perplexity"] == pytest.approx(math.exp(loss), rel=1e-4)
+
+
+class Sharper(Transformer):
+    """Its forward does more than its stages."""
+
+    def forward(self, tokens):
+        return 3 * super().forward(tokens)
+
+
+class Smoothed(Transformer):
+    """What it tells of a token hangs on those before it, in the last stage too."""
+
+    def decode(self, features):
+        return super().decode(features.cumsum(1))
+
+
+class Other(nn.Module):
+    """Methods of these names that are something else."""
+
+    def __init__(self, *_):
+        super().__init__()
+        self.inside, self.vocabulary = decoder(), 260
+
+    def embed(self):
+        raise RuntimeError("not this one")
+
+    encode = decode = embed
+
+    def forward(self, tokens):
+        return self.inside(tokens)
+
+
+@pytest.mark.parametrize("kind", [Sharper, Smoothed, Other])
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_model_is_trained_by_its_forward_whatever_its_stages_say(tmp_path, kind, masked):
+    data, shape = language(tmp_path), decoder(causal=not masked).shape
+    recipe = (MaskedLM if masked else CausalLM)(**SHORT, steps=1, eval_every=1)
+    model = kind(shape, torch.Generator().manual_seed(0))
+    batch = recipe.lesson(data, 0)
+    with torch.no_grad():
+        expected = cross_entropy(model(batch.tokens).flatten(0, 1), batch.targets.flatten())
+    found = fit(model, recipe, data)
+    assert losses(found) == pytest.approx([expected.item()], rel=1e-5)
+
+
+def test_a_network_of_ours_is_known_to_be_in_stages():
+    tokens = torch.arange(16).view(2, 8)
+    cell = RnnCell().build(RnnCell.classic("gru"), scale="probe", generator=torch.Generator())
+    for model in (decoder(), decoder(causal=False), cell):
+        assert in_stages(model, tokens)
+        assert model.training
+    assert not in_stages(Smoothed(decoder().shape, torch.Generator()), tokens)
+    assert not in_stages(from_torch(nn.LSTM(8, 8)), tokens)
 
 
 def test_decay_is_for_matrices_only():
@@ -154,6 +213,7 @@ from pathlib import Path
 from toys import decoder, language
 from untrained.training.folder import Folder
 from untrained.training.recipes.causal_lm import CausalLM
+from untrained.training.recipes.masked_lm import MaskedLM
 from untrained.training.trainer import fit
 recipe = CausalLM(length=16, batch=8, eval_windows=8, log_every=1, steps=150, eval_every=5)
 fit(decoder(), recipe, language(Path({data!r})), folder=Folder({out!r}, resume=True))

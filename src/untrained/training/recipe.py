@@ -15,7 +15,6 @@ from torch.nn.functional import cross_entropy
 from untrained.core import registry
 from untrained.core.errors import UnknownName, UsageError
 from untrained.core.recipe import Recipe
-from untrained.nn import head
 from untrained.nn.batch import Batch
 
 IGNORED = -100  # the target of what is not to be told
@@ -173,20 +172,6 @@ def loss(rows: Tensor, targets: Tensor) -> Tensor:
             " a model to train maps tokens (B, T) to logits (B, T, V)"
         )
     return cross_entropy(flat, targets.flatten(), ignore_index=IGNORED, reduction="sum")
-
-
-def told_loss(model: nn.Module, batch: Batch) -> Tensor | None:
-    """`loss` of a model in stages, without logits of what is not told; None for another model."""
-    whole: Any = model
-    if not all(callable(getattr(whole, stage, None)) for stage in ("embed", "encode", "decode")):
-        return None
-    features = whole.encode(whole.embed(batch.tokens)).flatten(0, 1)
-    targets = batch.targets.flatten()
-    there = targets != IGNORED
-    if not bool(there.all()):
-        features, targets = features[there], targets[there]
-    weights = [w for w in model.parameters() if w.requires_grad]
-    return head.told_loss(whole.decode, features, targets, weights, int(whole.vocabulary))
 
 
 def told(targets: Tensor) -> int:

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from untrained.nn.batch import Batch
 from untrained.training.data.language import Language
 from untrained.training.fitting import check_causal, check_vocabulary
-from untrained.training.recipe import TrainingRecipe, by_unit, recipe, told_loss
+from untrained.training.recipe import TrainingRecipe, by_unit, recipe
+from untrained.training.staged import told_loss
 
 
 @recipe

@@ -14,7 +14,8 @@ from untrained.nn.batch import Batch
 from untrained.training.data.language import Language
 from untrained.training.data.tokenizer import Tokenizer
 from untrained.training.fitting import check_vocabulary
-from untrained.training.recipe import IGNORED, TrainingRecipe, by_unit, luck, recipe, told_loss
+from untrained.training.recipe import IGNORED, TrainingRecipe, by_unit, luck, recipe
+from untrained.training.staged import told_loss
 
 MASKED, RANDOM = 0.8, 0.1  # shares of the chosen tokens; the rest stays as it is
 EXAMINED = 2**40  # far from any step, so that examinations hide other tokens than lessons
