@@ -213,7 +213,6 @@ from pathlib import Path
 from toys import decoder, language
 from untrained.training.folder import Folder
 from untrained.training.recipes.causal_lm import CausalLM
-from untrained.training.recipes.masked_lm import MaskedLM
 from untrained.training.trainer import fit
 recipe = CausalLM(length=16, batch=8, eval_windows=8, log_every=1, steps=150, eval_every=5)
 fit(decoder(), recipe, language(Path({data!r})), folder=Folder({out!r}, resume=True))
