@@ -51,16 +51,19 @@ def main() -> None:
         for job, value in zip(jobs, pool.map(train, jobs), strict=True):
             found.append(value)
             print(f"{job.arch.id} {job.band}: {table[job.key]:.3f}, then {value:.3f}", flush=True)
-    shipped, gap = np.array([table[job.key] for job in jobs]), made.targets[0].gap
-    other, bands = np.array(found), [job.band for job in jobs]
-    print(f"Kendall's tau of the two orders: {kendall_tau(shipped, other):.2f} ({len(jobs)} networks)")
+    ended, gap = np.isfinite(found), made.targets[0].gap  # a training that diverged has no place in an order
+    shipped, other = np.array([table[job.key] for job in jobs])[ended], np.array(found)[ended]
+    bands = np.array([job.band for job in jobs])[ended]
+    print(f"left out because they diverged: {len(jobs) - len(other)}")
+    print(f"Kendall's tau of the two orders: {kendall_tau(shipped, other):.2f} ({len(other)} networks)")
     print(f"inside bands: {tau_in_bands(shipped, other, bands):.2f}")
     print(
         "of pairs further apart in both than {:g} nats, ordered alike: {:.2f} of {}".format(
             gap, *alike(shipped, other, gap)
         )
     )
-    print(f"equal trainings agree inside bands by {worths(runs)[-1].retest}")
+    retest = worths(runs)[-1].retest
+    print(f"equal trainings agree inside bands by {'?' if retest is None else f'{retest:.2f}'}")
 
 
 def alike(one: Real, other: Real, gap: float) -> tuple[float, int]:

@@ -76,11 +76,11 @@ def _row(run: Run) -> Row:
     return Row(f"{run.arch.id} seed {run.seed}", truth, run.arch, seconds=run.seconds, band=run.band)
 
 
-def recipe(*, batch: int, peak_lr: float) -> Recipe:
+def recipe(*, steps: int, batch: int, peak_lr: float) -> Recipe:
     """How the networks of a table were trained; `peak_lr` is one band's, docs/benchmark.md has all."""
     return Recipe(
         "WikiText-2, validation and test part",
-        steps=1_200,
+        steps=steps,
         batch=batch,
         length=64,
         optimizer="AdamW",

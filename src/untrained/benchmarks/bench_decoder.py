@@ -32,4 +32,4 @@ class BenchDecoder(Bench):
             "bench_decoder.jsonl", 104_206, "1f38c0e9f16b180e8041ac722a4e4f117f00f9bd46c4fd64c3c3f493660ee77d"
         ),
     )
-    recipe: ClassVar[Recipe] = recipe(batch=16, peak_lr=4e-3)
+    recipe: ClassVar[Recipe] = recipe(steps=1_200, batch=16, peak_lr=4e-3)

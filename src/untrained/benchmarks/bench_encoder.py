@@ -32,4 +32,4 @@ class BenchEncoder(Bench):
             "bench_encoder.jsonl", 53_594, "3f8a714417be1eaca8fc358041c80399595e027c20c9aac004edeab4ae4bb71a"
         ),
     )
-    recipe: ClassVar[Recipe] = recipe(batch=16, peak_lr=4e-3)
+    recipe: ClassVar[Recipe] = recipe(steps=1_200, batch=16, peak_lr=4e-3)

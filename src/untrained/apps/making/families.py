@@ -156,7 +156,7 @@ RNN = Family(
     space="rnn_cell",
     scale=f"paper:vocabulary={VOCABULARY},width=64,layers=2",
     recipe="causal_lm",
-    settings={**_exams(1_200, 12), "batch": 32, "length": 64},
+    settings={**_exams(3_600, 12), "batch": 32, "length": 64},
     bands=tuple(
         Band(f"{n} matrices", n * 2 * 64 * 64 + 192, networks=24, repeated=4, depths=(), peak_lr=1.6e-2)
         for n in (4, 5, 6, 7)

@@ -18,5 +18,7 @@ def large_noise_jacobian_covariance(probe: Probe) -> float:
     Source:  Serianni and Kalita 2023 (ACL)
     Differs: none from the published values; the formula that goes with them has 1 - |...|, which turns
         the direction and nothing else
+    Worth:   of recurrent networks. Of a transformer that ends in a layer norm it is rounding, as
+        jacobian_covariance is
     """
     return change_under_large_noise(probe, eigscore)

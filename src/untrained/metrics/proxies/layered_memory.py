@@ -19,8 +19,8 @@ def layered_memory(probe: Probe) -> Parts:
     Worth:   as fading_memory over all cells, a little better among the better half of them (NAS-Bench-NLP,
         cells with no part in its design: tau there 0.43 against 0.36 on WikiText-2, 0.49 against 0.39 on
         Penn Treebank). Every interval of the difference contains 0, and it was one of five candidates:
-        a hypothesis, not a result; on our own cells (bench_rnn) 0.32 [0.12, 0.52] inside bands of one size,
-        behind fading_memory (0.40)
+        a hypothesis, not a result; on our own cells (bench_rnn) 0.41 [0.19, 0.61] inside bands of one size,
+        behind fading_memory (0.50)
     """
     seen = replaced_tokens(probe)
     first, last = memory_score(shares(seen, 0)), memory_score(shares(seen, -1))

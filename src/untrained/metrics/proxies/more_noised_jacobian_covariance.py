@@ -16,5 +16,7 @@ def more_noised_jacobian_covariance(probe: Probe) -> Parts:
     Shapes:  tokens (B, T) -> J (B, T * E) -> float; parts: the four factors
     Cost:    4 forwards, 4 backwards
     Source:  Serianni and Kalita 2023 (ACL)
+    Worth:   of recurrent networks. Of a transformer that ends in a layer norm it is rounding, as
+        jacobian_covariance is
     """
     return product_under_noise(probe, eigscore)
