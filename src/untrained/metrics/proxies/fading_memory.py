@@ -21,8 +21,8 @@ def fading_memory(probe: Probe) -> Parts:
     Worth:   Kendall tau with the final loss of 151 cells trained on WikiText-2 0.72 [0.64, 0.77], of 118 on
         Penn Treebank 0.64 [0.54, 0.74]; many of them shaped the formula. On cells that had no part in its
         design 0.65 and 0.60, against 0.36 and 0.35 for hidden covariance. Weaker among the better half:
-        about 0.4. It tells who ends well after long training; who learns fast in a few epochs is told
-        better by lag0_gain. On our own cells (bench_rnn, 11 passes over a small text), which had no part in
+        about 0.4. There it tells who ends well; who learns fast in a few epochs is told better by
+        lag0_gain. On our own cells (bench_rnn, 11 passes over a small text), which had no part in
         its design, 0.50 [0.30, 0.69] inside bands of one size: not surely more than hidden covariance (0.35),
         and among the better half nothing (-0.00; lag0_gain 0.18)
     """

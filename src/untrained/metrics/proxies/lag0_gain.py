@@ -19,7 +19,7 @@ def lag0_gain(probe: Probe) -> float:
     Cost:    1 forward, shared with fading_memory
     Source:  ours
     Worth:   on cells trained to the end (NAS-Bench-NLP) tau 0.38 with the loss, but negative among the better
-        half; on 40 cells trained by us for three epochs 0.65, far ahead of every memory score. There it
+        half; on 40 cells trained by us for three epochs 0.65, far ahead of every memory score. By these it
         tells who learns the bigram part fast, not who ends well. On our own cells (bench_rnn, 11 passes over
         a small text) the best of 36 scores, not surely: 0.55 [0.39, 0.70] inside bands of one size, 0.18
         among the better half; of the 17 that learned hardly more than how frequent words are, 15 have 0,
