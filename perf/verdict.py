@@ -3,7 +3,8 @@
     python perf/verdict.py --scores FOLDER [--workers K] [--kept] --write docs/verdict.md
 
 Scores are kept in FOLDER, so that a run that is stopped goes on; with --kept the page is made of what is
-there.
+there. `--only bench_rnn --below 5.2` asks the same of the trainings that learned more than how frequent
+words are.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +116,7 @@ def main() -> None:
     ask.add_argument("--workers", type=int)
     ask.add_argument("--kept", action="store_true")
     ask.add_argument("--only", choices=sorted(BOARDS), action="append")
+    ask.add_argument("--below", type=float, default=inf, metavar="LOSS", help="leave out what ended at more")
     ask.add_argument("--write", type=Path)
     asked = ask.parse_args()
     asked.scores.mkdir(parents=True, exist_ok=True)
@@ -132,7 +135,8 @@ def main() -> None:
 def family(name: str, metrics: Sequence[Metric], asked: argparse.Namespace) -> Family:
     """A benchmark, with its scores measured or taken."""
     board = opened(name, name, data=None, limit=None, scale="probe", text=load(), device="cpu")
-    board = replace(board, rows=board.table)  # those that diverged are asked as well
+    learned = (r for r in board.table if r.truth.get(board.target.name, -inf) < asked.below)
+    board = replace(board, rows=tuple(learned))  # those that diverged are asked as well
     works: Works = (taken if asked.kept else planned)(board, metrics, asked.scores, None)
     if not asked.kept:
         works.main.do(asked.workers, tick=lambda: None)
@@ -164,7 +168,7 @@ def family(name: str, metrics: Sequence[Metric], asked: argparse.Namespace) -> F
         ids=np.array(ids),
         sizes=plain[SIZE],
         seconds={m.label: sheet.seconds(called(m)) or np.nan for m in works.main.metrics},
-        worth=worths(runs),
+        worth=worths([r for r in runs if r.loss is None or r.loss < asked.below]),
         gap=board.target.gap,
     )
 

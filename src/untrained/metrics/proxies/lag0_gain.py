@@ -23,8 +23,8 @@ def lag0_gain(probe: Probe) -> float:
         tells who learns the bigram part fast, not who ends well. On our own cells (bench_rnn, 11 passes over
         a small text) the best of 36 scores, not surely: 0.55 [0.39, 0.70] inside bands of one size, 0.18
         among the better half; of the 17 that learned hardly more than how frequent words are, 15 have 0,
-        their output being blind to the present word, and without those 17 it has 0.51 [0.33, 0.68],
-        fading_memory 0.33. It does not keep away from those that diverge
+        their output being blind to the present word, and without those 17 it has 0.43 [0.17, 0.65],
+        fading_memory 0.37. It does not keep away from those that diverge
     """
     seen = replaced_tokens(probe)
     top = seen.base[-1]
