@@ -143,10 +143,10 @@ ENCODER = Family(
     space="bert_encoder:preset=small",
     scale=f"paper:vocabulary={VOCABULARY}",
     recipe="masked_lm",
-    settings={**_exams(1_200, 12), "batch": 16, "length": 64, "mask": 0.3},
+    settings={**_exams(4_800, 12), "batch": 16, "length": 64, "mask": 0.3},
     bands=(
         Band("128k", 131_072, networks=32, repeated=6, depths=(), peak_lr=4e-3),
-        Band("256k", 262_144, networks=32, repeated=6, depths=(1, 2, 3, 4, 5, 6), peak_lr=2e-3),
+        Band("256k", 262_144, networks=32, repeated=6, depths=(1, 2, 3, 4, 5, 6), peak_lr=4e-3),
     ),
     seed=2028,
     fitted="inner",

@@ -28,8 +28,8 @@ def depth_width_rank(probe: Probe) -> Parts:
         that of the input, or N^(1/3); vocabulary shares as masses fail on a word-level vocabulary (tau
         0.74). Recurrent networks do not say their stream: in a space of cells depth, width and table are
         the same for all, and only N would be left. On our own networks of one size, made afterwards
-        (bench_decoder and bench_encoder): tau inside bands 0.21 [0.04, 0.36] and 0.51 [0.28, 0.67], where all
-        parameters have 0.48 and those of attention 0.63 (docs/verdict.md)
+        (bench_decoder and bench_encoder): tau inside bands 0.21 [0.04, 0.36] and 0.40 [0.13, 0.59], where all
+        parameters have 0.48 and those of attention 0.46 (docs/verdict.md)
     """
     value, parts = size_and_rank(probe)
     return Parts(value, parts)

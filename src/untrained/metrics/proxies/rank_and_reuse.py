@@ -35,7 +35,7 @@ def rank_and_reuse(probe: Probe) -> Parts:
         in the last. From 0.1 to 1/3 the weight of ln(N k) moves tau by 0.01 and no pairs of encoders; 1/2
         costs 0.02 of tau on GPT-2. Not for recurrent networks: see rank_reuse_memory. On our own networks of
         one size, made afterwards (bench_decoder and bench_encoder): tau inside bands 0.17 [-0.00, 0.33] and
-        0.50 [0.29, 0.66], where all parameters have 0.48 and those of attention 0.63 (docs/verdict.md)
+        0.40 [0.13, 0.59], where all parameters have 0.48 and those of attention 0.46 (docs/verdict.md)
     """
     lengths, inside, rank = shape_terms(probe)
     reuse = mean_reuse([size(parts) for parts in layer_parts(probe.model)])

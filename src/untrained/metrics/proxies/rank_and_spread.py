@@ -22,8 +22,8 @@ def rank_and_spread(probe: Probe) -> Parts:
         0.80 to 0.82. Among BERT-like encoders it depends on the initialisation: tau-a 0.71 and 0.66 to 0.70
         of the pairs with matrices N(0, 1/fan-in), 0.72 and 0.74 with N(0, 0.02^2). Not for recurrent
         networks, which have no feed-forward layers. On our own networks of one size, made afterwards
-        (bench_decoder and bench_encoder): tau inside bands 0.17 [-0.01, 0.34] and 0.48 [0.25, 0.64], where
-        all parameters have 0.48 and those of attention 0.63 (docs/verdict.md)
+        (bench_decoder and bench_encoder): tau inside bands 0.17 [-0.01, 0.34] and 0.33 [0.06, 0.54], where
+        all parameters have 0.48 and those of attention 0.46 (docs/verdict.md)
     """
     value, parts = size_and_rank(probe)
     directions = spread(probe)

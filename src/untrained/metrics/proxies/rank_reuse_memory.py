@@ -34,7 +34,7 @@ def rank_reuse_memory(probe: Probe) -> Parts:
         varies little and gains nothing sure over rank_and_reuse. The parameters of a cell are left out
         because they mislead: tau -0.1 alone. Networks of different kinds were never compared. On our own
         networks of one size, made afterwards (bench_decoder and bench_encoder): tau inside bands 0.17 [0.00,
-        0.33] and 0.44 [0.21, 0.60], where all parameters have 0.48 and those of attention 0.63
+        0.33] and 0.36 [0.09, 0.57], where all parameters have 0.48 and those of attention 0.46
         (docs/verdict.md); on our own cells (bench_rnn) 0.40 [0.19, 0.60]
     """
     shape, seen = _shape(probe), replaced_tokens(probe)

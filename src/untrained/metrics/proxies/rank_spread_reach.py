@@ -30,8 +30,8 @@ def rank_spread_reach(probe: Probe) -> Parts:
         over positions 8, 16, 32 and 48 the pairs fall from 0.74 to 0.77 to 0.72 to 0.73 (150 encoders, one
         draw); rank_and_reuse does better there, without a draw. Not for recurrent networks, which have
         no feed-forward layers. On our own networks of one size, made afterwards (bench_decoder and
-        bench_encoder): tau inside bands 0.16 [-0.01, 0.32] and 0.32 [0.12, 0.49], where all parameters have
-        0.48 and those of attention 0.63 (docs/verdict.md)
+        bench_encoder): tau inside bands 0.16 [-0.01, 0.32] and 0.19 [-0.04, 0.38], where all parameters have
+        0.48 and those of attention 0.46 (docs/verdict.md)
     """
     value, parts = size_and_rank(probe)
     directions, moved = spread(probe), reach(probe)
