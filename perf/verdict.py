@@ -24,16 +24,14 @@ from untrained.apps.correlation import plain_orders
 from untrained.apps.leaderboard.kept import called
 from untrained.apps.leaderboard.measuring import Works, planned, taken
 from untrained.apps.leaderboard.tables import opened
-from untrained.apps.making.worth import Worth, worths
+from untrained.apps.making.worth import Worth, released, worths
 from untrained.apps.probing import resolve
-from untrained.benchmarks import SHIPPED
 from untrained.core import registry
 from untrained.core.bands import bootstrap_in_bands, paired_in_bands, tau_in_bands
 from untrained.core.benchmark import Benchmark
 from untrained.core.files import write_whole
 from untrained.core.metric import Metric
 from untrained.core.resampling import PairedTest
-from untrained.core.runs import parsed
 from untrained.core.statistics import hard_pairs, holm, kendall_tau, paired_hard_pairs, paired_test
 from untrained.core.text import load
 
@@ -153,7 +151,6 @@ def family(name: str, metrics: Sequence[Metric], asked: argparse.Namespace) -> F
         for m in works.main.metrics
     }
     made: type[Benchmark] = registry.get("benchmark", name)
-    _, runs = parsed(name, board.lab.space.name, SHIPPED / made.files[0].name)
     return Family(
         name=name,
         columns={n: v for n, v in scores.items() if len(set(v[np.isfinite(v)])) >= 3 and n not in plain},
@@ -168,7 +165,7 @@ def family(name: str, metrics: Sequence[Metric], asked: argparse.Namespace) -> F
         ids=np.array(ids),
         sizes=plain[SIZE],
         seconds={m.label: sheet.seconds(called(m)) or np.nan for m in works.main.metrics},
-        worth=worths([r for r in runs if r.loss is None or r.loss < asked.below]),
+        worth=worths([r for r in released(name) if r.loss is None or r.loss < asked.below]),
         gap=board.target.gap,
     )
 

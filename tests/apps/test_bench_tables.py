@@ -11,7 +11,7 @@ from untrained.apps.making.families import FAMILIES, family
 from untrained.apps.making.making import make
 from untrained.apps.making.plan import plan
 from untrained.apps.making.running import recipe_of
-from untrained.apps.making.worth import worth
+from untrained.apps.making.worth import released, worth
 from untrained.benchmarks import SHIPPED
 from untrained.core import registry, runs
 from untrained.core.benchmark import Benchmark
@@ -100,8 +100,7 @@ def test_a_table_tells_the_recipe_that_its_networks_are_trained_with(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_released_loss_comes_out_again(name, tmp_path):
     """The network of the table that was trained fastest, trained again; within the noise between seeds."""
-    made: type[Benchmark] = registry.get("benchmark", name)
-    _, found = runs.parsed(name, made.space, SHIPPED / made.files[0].name)
+    found = released(name)
     whole = worth(name, found)
     fastest = min((r for r in found if r.status == "ok" and r.seed == 0), key=lambda r: r.seconds)
     again = make(name, store=tmp_path / "rows.jsonl", data=TEXT, only=[fastest.arch.id], limit=1).runs[0]

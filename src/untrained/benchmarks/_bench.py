@@ -71,8 +71,7 @@ class Bench(Benchmark):
 
 
 def _row(run: Run) -> Row:
-    early = (len(run.curve) - 1) // EARLY
-    truth = {} if run.loss is None else {"loss": run.loss, "loss_early": run.curve[early]}
+    truth = {} if run.loss is None else {"loss": run.loss, "loss_early": run.after(EARLY)}
     return Row(f"{run.arch.id} seed {run.seed}", truth, run.arch, seconds=run.seconds, band=run.band)
 
 

@@ -18,8 +18,9 @@ class BenchEncoder(Bench):
     Non-embedding parameters are 128 k or 256 k, at most 2 % apart in a band, so that size tells nothing
     there. `loss` is that of hidden tokens (30 %) of the held-out text at the end, `loss_early` that after a
     fourth of the tokens. Six networks of each band were trained with three seeds. The schedule is 7 passes
-    over a small text. Seven networks learn hardly more than how frequent words are. The option `table` reads
-    a store of `untrained make-benchmark` instead of the table in the package.
+    over a small text, and the order still moves with its length (docs/benchmark.md). Seven networks learn
+    hardly more than how frequent words are. The option `table` reads a store of `untrained make-benchmark`
+    instead of the table in the package.
 
     Source:  made by us: docs/benchmark.md
     Licence: CC BY 4.0; trained on WikiText-2 (CC BY-SA 3.0), no word of which is in the table

@@ -17,8 +17,9 @@ class BenchRnn(Bench):
     Cells of a band have 4, 5, 6 or 7 matrices, so equally many parameters up to their biases. `loss` is the
     held-out loss at the end, `loss_early` that after a fourth of the tokens. Four networks of each band were
     trained with three seeds. 23 networks diverged with the first seed: they have no truth there, and are
-    named. The schedule is 11 passes over a small text. The option `table` reads a store of
-    `untrained make-benchmark` instead of the table in the package.
+    named. The schedule is 11 passes over a small text, and the order still moves with its length
+    (docs/benchmark.md). The option `table` reads a store of `untrained make-benchmark` instead of the table
+    in the package.
 
     Source:  made by us: docs/benchmark.md
     Licence: CC BY 4.0; trained on WikiText-2 (CC BY-SA 3.0), no word of which is in the table

@@ -55,6 +55,10 @@ class Run:
         """What makes a run: which network, which seed."""
         return self.arch.id, self.seed
 
+    def after(self, part: int) -> float:
+        """The held-out loss after one `part`th of the tokens."""
+        return self.curve[(len(self.curve) - 1) // part]
+
     def line(self) -> str:
         """As the table has it."""
         record = {"id": self.arch.id, **asdict(self), "arch": json.loads(self.arch.to_json())["choices"]}

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from untrained.apps.noise import Noise, Real
+from untrained.benchmarks import SHIPPED
+from untrained.core import registry
 from untrained.core.bands import tau_in_bands
-from untrained.core.runs import Run
+from untrained.core.benchmark import Benchmark
+from untrained.core.runs import Run, parsed
 
 DRAWS = 500  # simulated repetitions
 LEAST = 3  # networks that an order takes
@@ -41,6 +44,12 @@ class Worth:
     """the same for all networks, simulated: the losses at hand, and the luck of twins drawn to them again"""
 
 
+def released(name: str) -> list[Run]:
+    """The trainings in that table of ours, as the package has it."""
+    made: type[Benchmark] = registry.get("benchmark", name)
+    return parsed(name, made.space, SHIPPED / made.files[0].name)[1]
+
+
 def worths(runs: Sequence[Run]) -> list[Worth]:
     """One for each band, and one for all."""
     names = list(dict.fromkeys(r.band for r in runs))
@@ -57,7 +66,7 @@ def worth(name: str, runs: Sequence[Run]) -> Worth | None:
     if len(ended) < LEAST:
         return None
     losses, bands = np.array([r.loss for r in ended], dtype=float), [r.band for r in ended]
-    half = np.array([r.curve[(len(r.curve) - 1) // 2] for r in ended])
+    half = np.array([r.after(2) for r in ended])
     twins = _twins(runs)
     whole = max(map(len, twins.values()), default=0)
     complete = {name: t for name, t in twins.items() if len(t) == whole}
