@@ -2,13 +2,16 @@
 
     python perf/benchmark_length.py bench_rnn --data DIR [--times 0.5] [--networks 12] [--workers 2]
     python perf/benchmark_length.py bench_rnn --against TABLE
+    python perf/benchmark_length.py bench_rnn --half
 
 Trains the networks with the smallest ids (ids are hashes) of those that ended, by the recipe of the table
 with so many times its updates, and prints both losses of each and how well the two orders agree: over all,
-inside bands, and of the pairs that are more than the gap of the table apart in both. Half the updates are a
-schedule of their own, which ends: half of a cosine schedule has not begun to. With --against nothing is
-trained: the losses of the first seed in another table of the same networks, one of an earlier release
-(`git show 21c133d:src/untrained/benchmarks/tables/bench_rnn.jsonl > TABLE`), take that place.
+inside bands, and of the pairs that are more than the gap of the table (--gap) apart in both. Half the updates
+are a schedule of their own, which ends: half of a cosine schedule has not begun to.
+
+With --against and --half nothing is trained, and every network is compared: with its loss in another table
+(`git show 21c133d:src/untrained/benchmarks/tables/bench_rnn.jsonl > TABLE` is one of an earlier release), or
+with that after half of the tokens.
 """
 
 from __future__ import annotations
@@ -30,9 +33,8 @@ from benchmark_rates import loss, times
 from untrained.apps.making.corpus import corpus
 from untrained.apps.making.families import family
 from untrained.apps.making.plan import Job, plan
-from untrained.apps.making.worth import worths
+from untrained.apps.making.worth import released, worths
 from untrained.apps.noise import Real
-from untrained.benchmarks import SHIPPED
 from untrained.core import registry
 from untrained.core.bands import tau_in_bands
 from untrained.core.benchmark import Benchmark
@@ -44,22 +46,28 @@ def main() -> None:
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ask.add_argument("family")
     ask.add_argument("--data")
-    ask.add_argument("--against", type=Path, metavar="TABLE")
+    instead = ask.add_mutually_exclusive_group()
+    instead.add_argument("--against", type=Path, metavar="TABLE")
+    instead.add_argument("--half", action="store_true")
     ask.add_argument("--times", type=float, default=0.5)
     ask.add_argument("--networks", type=int, default=12)
     ask.add_argument("--workers", type=int, default=2)
+    ask.add_argument("--gap", type=float)
     asked = ask.parse_args()
     made: type[Benchmark] = registry.get("benchmark", asked.family)
-    _, runs = parsed(asked.family, made.space, SHIPPED / made.files[0].name)
+    runs = released(asked.family)
     ended = sorted((r for r in runs if r.seed == 0 and r.loss is not None), key=lambda r: r.arch.id)
     if asked.against:
         known = {r.key: r.loss for r in parsed(asked.family, made.space, asked.against, torn=True)[1]}
         ended = [r for r in ended if r.key in known]
         found = [inf if (value := known[r.key]) is None else value for r in ended]
+    elif asked.half:
+        found = [r.after(2) for r in ended]
     else:
         ended = ended[: asked.networks]
         found = again(asked.family, asked.data, asked.times, ended, asked.workers)
-    both, gap = np.isfinite(found), made.targets[0].gap  # a training that diverged has no place in an order
+    gap = made.targets[0].gap if asked.gap is None else asked.gap
+    both = np.isfinite(found)  # a training that diverged has no place in an order
     shipped, other = np.array([r.loss for r in ended], dtype=float)[both], np.array(found)[both]
     bands = np.array([r.band for r in ended])[both]
     print(f"left out because they diverged: {len(ended) - len(other)}")
